@@ -1,0 +1,267 @@
+use crate::codec::Scratch;
+use crate::error::RecordsError;
+use crate::header::{BatchHeader, TimestampType};
+use crate::varint;
+use bytes::Bytes;
+
+/// A record, as slices of the section that it was read from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RecordRef<'a> {
+    /// Its offset in the partition.
+    pub offset: i64,
+    /// In milliseconds; the broker's time for every record of a batch with that timestamp type.
+    pub timestamp: i64,
+    /// The key; null and empty differ.
+    pub key: Option<&'a [u8]>,
+    /// The value; null and empty differ.
+    pub value: Option<&'a [u8]>,
+    /// Checked when the record was read.
+    headers: Headers<'a>,
+}
+
+impl<'a> RecordRef<'a> {
+    /// Its headers in order, duplicate keys kept.
+    pub fn headers(&self) -> Headers<'a> {
+        self.headers
+    }
+
+    /// The headers as they were encoded, with their count.
+    pub(crate) fn raw_headers(&self) -> &'a [u8] {
+        self.headers.raw
+    }
+}
+
+/// The headers of a record that was read, in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Headers<'a> {
+    /// With the count in front.
+    raw: &'a [u8],
+    rest: &'a [u8],
+    left: u32,
+}
+
+/// A header of a record that was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HeaderSlice<'a> {
+    /// Its name: UTF-8 by Kafka's rules, but brokers do not check.
+    pub key: &'a [u8],
+    /// Its value; null and empty differ.
+    pub value: Option<&'a [u8]>,
+}
+
+impl<'a> HeaderSlice<'a> {
+    /// The key as text, if it is UTF-8.
+    pub fn key_str(&self) -> Option<&'a str> {
+        std::str::from_utf8(self.key).ok()
+    }
+}
+
+impl<'a> Iterator for Headers<'a> {
+    type Item = HeaderSlice<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<HeaderSlice<'a>> {
+        self.left = self.left.checked_sub(1)?;
+        // The record was checked when it was read, so that these do not fail.
+        take_header(&mut self.rest)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left as usize, Some(self.left as usize))
+    }
+}
+
+impl ExactSizeIterator for Headers<'_> {}
+
+/// The decompressed records of one batch.
+#[derive(Debug, Clone)]
+pub struct RecordSection {
+    data: Bytes,
+    base_offset: i64,
+    base_timestamp: i64,
+    /// Set when the broker's time stands for every record's.
+    append_timestamp: Option<i64>,
+    record_count: u32,
+}
+
+impl RecordSection {
+    /// The records of `section`, which is what follows `header` in a batch of magic 2.
+    pub(crate) fn decompressed(
+        header: &BatchHeader,
+        section: Bytes,
+        scratch: &mut Scratch,
+        buffer: &mut Vec<u8>,
+    ) -> Result<Self, RecordsError> {
+        let data = match header.compression()? {
+            crate::Compression::None => section,
+            compression => {
+                let mut out = std::mem::take(buffer);
+                out.clear();
+                if let Err(error) = scratch.decompress(compression, &section, &mut out) {
+                    *buffer = out;
+                    return Err(RecordsError::Codec { base_offset: header.base_offset, error });
+                }
+                Bytes::from(out)
+            }
+        };
+        Ok(Self {
+            data,
+            base_offset: header.base_offset,
+            base_timestamp: header.base_timestamp,
+            append_timestamp: (header.timestamp_type() == TimestampType::LogAppendTime)
+                .then_some(header.max_timestamp),
+            record_count: header.records_count.max(0) as u32,
+        })
+    }
+
+    /// How many records the batch says it has.
+    pub fn record_count(&self) -> u32 {
+        self.record_count
+    }
+
+    /// The size of its records decompressed, in bytes.
+    pub fn len(&self) -> usize {
+        self.data.len()
+    }
+
+    /// Whether it has no bytes.
+    pub fn is_empty(&self) -> bool {
+        self.data.is_empty()
+    }
+
+    /// Walks the records in order. After an error there is nothing more.
+    pub fn iter(&self) -> RecordIter<'_> {
+        RecordIter { section: self, rest: &self.data, index: 0, failed: false }
+    }
+
+    /// The buffer for the next batch, if nobody else holds these bytes any more.
+    pub fn into_buffer(self) -> Option<Vec<u8>> {
+        let mut buffer = self.data.try_into_mut().ok()?;
+        buffer.clear();
+        Some(buffer.into())
+    }
+}
+
+impl<'a> IntoIterator for &'a RecordSection {
+    type Item = Result<RecordRef<'a>, RecordsError>;
+    type IntoIter = RecordIter<'a>;
+
+    fn into_iter(self) -> RecordIter<'a> {
+        self.iter()
+    }
+}
+
+/// Walks the records of a section.
+#[derive(Debug, Clone)]
+pub struct RecordIter<'a> {
+    section: &'a RecordSection,
+    rest: &'a [u8],
+    index: u32,
+    failed: bool,
+}
+
+impl<'a> Iterator for RecordIter<'a> {
+    type Item = Result<RecordRef<'a>, RecordsError>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.failed {
+            return None;
+        }
+        if self.index == self.section.record_count {
+            return match self.rest {
+                [] => None,
+                _ => Some(Err(self.fail("bytes are left after the last record"))),
+            };
+        }
+        match take_record(&mut self.rest, self.section) {
+            Ok(record) => {
+                self.index += 1;
+                Some(Ok(record))
+            }
+            Err(what) => Some(Err(self.fail(what))),
+        }
+    }
+}
+
+impl RecordIter<'_> {
+    #[cold]
+    fn fail(&mut self, what: &'static str) -> RecordsError {
+        self.failed = true;
+        RecordsError::InvalidRecord { base_offset: self.section.base_offset, index: self.index, what }
+    }
+}
+
+/// Takes one record from the front of `input` (Java: `DefaultRecord.readFrom`).
+#[inline]
+fn take_record<'a>(input: &mut &'a [u8], section: &RecordSection) -> Result<RecordRef<'a>, &'static str> {
+    let len = varint::take_i32(input).ok_or("there is no whole record length")?;
+    let len = usize::try_from(len).map_err(|_| "its length is negative")?;
+    let (mut body, rest) =
+        input.split_at_checked(len).ok_or("it is longer than what is left of its batch")?;
+    *input = rest;
+
+    let (_attributes, after) = body.split_first().ok_or("it ends before its attributes")?;
+    body = after;
+    let timestamp_delta = varint::take_i64(&mut body).ok_or("it has no valid timestamp delta")?;
+    let offset_delta = varint::take_i32(&mut body).ok_or("it has no valid offset delta")?;
+    let key = take_nullable(&mut body).ok_or("it ends within its key")?;
+    let value = take_nullable(&mut body).ok_or("it ends within its value")?;
+    let headers = Headers::checked(body)?;
+    Ok(RecordRef {
+        offset: section.base_offset.wrapping_add(i64::from(offset_delta)),
+        timestamp: match section.append_timestamp {
+            None => section.base_timestamp.wrapping_add(timestamp_delta),
+            Some(timestamp) => timestamp,
+        },
+        key,
+        value,
+        headers,
+    })
+}
+
+impl<'a> Headers<'a> {
+    /// The headers in `raw`, which must be all that is left of the record.
+    #[inline]
+    fn checked(raw: &'a [u8]) -> Result<Self, &'static str> {
+        if let [0] = raw {
+            return Ok(Self { raw, rest: &[], left: 0 });
+        }
+        Self::walked(raw)
+    }
+
+    fn walked(raw: &'a [u8]) -> Result<Self, &'static str> {
+        let mut rest = raw;
+        let count = varint::take_i32(&mut rest).ok_or("it has no valid header count")?;
+        let left = u32::try_from(count).map_err(|_| "its header count is negative")?;
+        let headers = Self { raw, rest, left };
+        for _ in 0..left {
+            take_header(&mut rest).ok_or("it has an invalid header")?;
+        }
+        match rest {
+            [] => Ok(headers),
+            _ => Err("bytes are left after its last header"),
+        }
+    }
+}
+
+/// Takes a header from the front of `input`; `None` when it is malformed.
+#[inline]
+fn take_header<'a>(input: &mut &'a [u8]) -> Option<HeaderSlice<'a>> {
+    let key = take_nullable(input)??;
+    let value = take_nullable(input)?;
+    Some(HeaderSlice { key, value })
+}
+
+/// Takes a length and as many bytes from the front of `input`: the outer `None` is malformed, the inner one null.
+#[inline(always)]
+fn take_nullable<'a>(input: &mut &'a [u8]) -> Option<Option<&'a [u8]>> {
+    match varint::take_i32(input)? {
+        ..0 => Some(None),
+        len => {
+            let (bytes, rest) = input.split_at_checked(len as usize)?;
+            *input = rest;
+            Some(Some(bytes))
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! Kafka's variable-length integers: base 128, least significant group first, zigzag (Java: `ByteUtils`).
+
+/// The most bytes that a 32-bit varint takes.
+pub(crate) const VARINT_LEN_MAX: usize = 5;
+/// The most bytes that a 64-bit varint takes.
+pub(crate) const VARLONG_LEN_MAX: usize = 10;
+
+/// The length of a null key, value or header value.
+pub(crate) const NULL_LEN: usize = 1;
+
+#[inline(always)]
+fn zigzag(value: i64) -> u64 {
+    ((value << 1) ^ (value >> 63)) as u64
+}
+
+#[inline(always)]
+fn unzigzag(value: u64) -> i64 {
+    (value >> 1) as i64 ^ -((value & 1) as i64)
+}
+
+/// How many bytes `value` takes as a varint or varlong (both write an `i32` alike).
+#[inline(always)]
+pub(crate) fn len(value: i64) -> usize {
+    let bits = 64 - (zigzag(value) | 1).leading_zeros() as usize;
+    // Nine bits of quotient for seven bits of group: exact for 1..=64, without a division.
+    (bits * 9 + 64) / 64
+}
+
+/// Writes `value` at the start of `out` and returns how many bytes it took.
+///
+/// `out` must have room for it.
+#[inline(always)]
+pub(crate) fn put(out: &mut [u8], value: i64) -> usize {
+    let mut rest = zigzag(value);
+    let mut at = 0;
+    while rest >= 0x80 {
+        out[at] = rest as u8 | 0x80;
+        rest >>= 7;
+        at += 1;
+    }
+    out[at] = rest as u8;
+    at + 1
+}
+
+/// Appends `value` to `out`.
+pub(crate) fn push(out: &mut Vec<u8>, value: i64) {
+    let mut bytes = [0; VARLONG_LEN_MAX];
+    let len = put(&mut bytes, value);
+    out.extend_from_slice(&bytes[..len]);
+}
+
+/// Takes a varlong from the front of `input`; `None` when it is cut off or longer than 64 bits.
+#[inline(always)]
+pub(crate) fn take_i64(input: &mut &[u8]) -> Option<i64> {
+    // Most numbers in a record take one byte.
+    let (&first, rest) = input.split_first()?;
+    if first < 0x80 {
+        *input = rest;
+        return Some(unzigzag(u64::from(first)));
+    }
+    take_long(input)
+}
+
+#[inline]
+fn take_long(input: &mut &[u8]) -> Option<i64> {
+    let mut value = 0u64;
+    for (index, &byte) in input.iter().take(VARLONG_LEN_MAX).enumerate() {
+        let group = u64::from(byte & 0x7f);
+        // The tenth group has room for one bit.
+        if index == VARLONG_LEN_MAX - 1 && group > 1 {
+            return None;
+        }
+        value |= group << (7 * index);
+        if byte < 0x80 {
+            *input = &input[index + 1..];
+            return Some(unzigzag(value));
+        }
+    }
+    None
+}
+
+/// Takes a varint from the front of `input`; `None` when it is cut off or no `i32`.
+#[inline(always)]
+pub(crate) fn take_i32(input: &mut &[u8]) -> Option<i32> {
+    i32::try_from(take_i64(input)?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn encoded(value: i64) -> Vec<u8> {
+        let mut out = Vec::new();
+        push(&mut out, value);
+        out
+    }
+
+    #[test]
+    fn bytes_are_those_of_javas_byte_utils() {
+        for (value, bytes) in [
+            (0, vec![0x00]),
+            (-1, vec![0x01]),
+            (1, vec![0x02]),
+            (63, vec![0x7e]),
+            (-64, vec![0x7f]),
+            (64, vec![0x80, 0x01]),
+            (-65, vec![0x81, 0x01]),
+            (i64::from(i32::MAX), vec![0xfe, 0xff, 0xff, 0xff, 0x0f]),
+            (i64::from(i32::MIN), vec![0xff, 0xff, 0xff, 0xff, 0x0f]),
+            (i64::MIN, vec![0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01]),
+        ] {
+            assert_eq!(encoded(value), bytes, "{value}");
+        }
+    }
+
+    #[test]
+    fn cut_off_and_overlong_numbers_are_refused() {
+        for bad in [&[][..], &[0x80], &[0x80; 9], &[0x80; 11], &[0xff; 10]] {
+            assert_eq!(take_i64(&mut &bad[..]), None, "{bad:?}");
+        }
+        let too_big_for_i32 = encoded(i64::from(i32::MAX) + 1);
+        assert_eq!(take_i32(&mut &too_big_for_i32[..]), None);
+    }
+
+    proptest! {
+        #[test]
+        fn numbers_come_back(value: i64, shift in 0u32..64) {
+            let value = value >> shift;
+            let bytes = encoded(value);
+            prop_assert_eq!(bytes.len(), len(value));
+            let mut input = &bytes[..];
+            prop_assert_eq!(take_i64(&mut input), Some(value));
+            prop_assert!(input.is_empty());
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! What the builder writes, the reader reads: every codec, every shape of record.
+
+use bytes::{Bytes, BytesMut};
+use milena_records::{
+    Batch, BatchBuilder, Batches, Codec, Compression, HeaderRef, ProducerStamp, RecordParts, Scratch,
+    SealedBatch,
+};
+use proptest::prelude::*;
+
+#[derive(Debug, Clone, PartialEq)]
+struct Owned {
+    timestamp: i64,
+    key: Option<Vec<u8>>,
+    value: Option<Vec<u8>>,
+    headers: Vec<(String, Option<Vec<u8>>)>,
+}
+
+fn bytes() -> impl Strategy<Value = Option<Vec<u8>>> {
+    proptest::option::of(prop_oneof![
+        proptest::collection::vec(any::<u8>(), 0..300),
+        (any::<u8>(), 0usize..5000).prop_map(|(byte, len)| vec![byte; len]),
+    ])
+}
+
+fn record() -> impl Strategy<Value = Owned> {
+    let timestamp = prop_oneof![any::<i64>(), 1_700_000_000_000i64..1_700_000_100_000, Just(-1)];
+    let headers = proptest::collection::vec((".{0,8}", bytes()), 0..4);
+    (timestamp, bytes(), bytes(), headers).prop_map(|(timestamp, key, value, headers)| Owned {
+        timestamp,
+        key,
+        value,
+        headers,
+    })
+}
+
+fn codec() -> impl Strategy<Value = Codec> {
+    proptest::sample::select(vec![Codec::NONE, Codec::new(Compression::Lz4)])
+}
+
+fn build(records: &[Owned], codec: &Codec, scratch: &mut Scratch) -> SealedBatch {
+    let mut builder = BatchBuilder::new(BytesMut::new(), usize::MAX);
+    for (index, record) in records.iter().enumerate() {
+        let headers: Vec<_> =
+            record.headers.iter().map(|(key, value)| HeaderRef { key, value: value.as_deref() }).collect();
+        let parts = RecordParts {
+            timestamp: record.timestamp,
+            key: record.key.as_deref(),
+            value: record.value.as_deref(),
+            headers: &headers,
+        };
+        assert_eq!(builder.try_append(&parts), Ok(index as u32));
+    }
+    builder.seal(codec, scratch).unwrap()
+}
+
+fn on_the_wire(sealed: &SealedBatch, stamp: &ProducerStamp) -> Bytes {
+    [&sealed.header(stamp)[..], sealed.section()].concat().into()
+}
+
+fn owned(batch: &Batch, scratch: &mut Scratch) -> Vec<Owned> {
+    batch.verify_crc().unwrap();
+    let section = batch.decompress(scratch, &mut Vec::new()).unwrap();
+    let records = section.iter().enumerate().map(|(index, record)| {
+        let record = record.unwrap();
+        assert_eq!(record.offset, index as i64);
+        Owned {
+            timestamp: record.timestamp,
+            key: record.key.map(<[u8]>::to_vec),
+            value: record.value.map(<[u8]>::to_vec),
+            headers: record
+                .headers()
+                .map(|header| (header.key_str().unwrap().to_owned(), header.value.map(<[u8]>::to_vec)))
+                .collect(),
+        }
+    });
+    records.collect()
+}
+
+proptest! {
+    #[test]
+    fn records_come_back(records in proptest::collection::vec(record(), 1..40), codec in codec()) {
+        let scratch = &mut Scratch::new();
+        let sealed = build(&records, &codec, scratch);
+        let stamp = ProducerStamp { producer_id: 7, producer_epoch: 3, base_sequence: 11, is_transactional: true };
+        let mut batches = Batches::new(on_the_wire(&sealed, &stamp));
+        let batch = batches.next().unwrap().unwrap();
+        prop_assert!(batches.next().is_none());
+        prop_assert_eq!(batches.remainder(), None);
+
+        let header = batch.header();
+        prop_assert_eq!(header.compression(), Ok(codec.compression()));
+        prop_assert_eq!(header.records_count as usize, records.len());
+        prop_assert_eq!(header.last_offset_delta as usize, records.len() - 1);
+        prop_assert_eq!(header.base_timestamp, records[0].timestamp);
+        prop_assert_eq!(header.max_timestamp, records.iter().map(|record| record.timestamp).max().unwrap());
+        prop_assert_eq!((header.producer_id, header.producer_epoch, header.base_sequence), (7, 3, 11));
+        prop_assert!(header.is_transactional() && !header.is_control());
+        prop_assert_eq!(owned(&batch, scratch), records);
+    }
+}
