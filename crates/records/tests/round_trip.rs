@@ -34,7 +34,19 @@ fn record() -> impl Strategy<Value = Owned> {
 }
 
 fn codec() -> impl Strategy<Value = Codec> {
-    proptest::sample::select(vec![Codec::NONE, Codec::new(Compression::Lz4)])
+    let levels: [(Compression, &[i32]); 5] = [
+        (Compression::None, &[]),
+        (Compression::Gzip, &[-1, 1, 2, 6, 9]),
+        (Compression::Snappy, &[]),
+        (Compression::Lz4, &[1, 9, 17]),
+        (Compression::Zstd, &[-131_072, -50, -1, 0, 1, 2, 3, 4, 5, 6, 9, 12, 15, 17, 19, 22]),
+    ];
+    let with_levels = levels.into_iter().flat_map(|(compression, levels)| {
+        levels.iter().map(move |&level| Codec::with_level(compression, level).unwrap())
+    });
+    proptest::sample::select(
+        Compression::ALL.into_iter().map(Codec::new).chain(with_levels).collect::<Vec<_>>(),
+    )
 }
 
 fn build(records: &[Owned], codec: &Codec, scratch: &mut Scratch) -> SealedBatch {

@@ -1,7 +1,13 @@
 //! The codecs behind one trait, and the working memory that they share.
 
+#[cfg(feature = "gzip")]
+mod gzip;
 #[cfg(feature = "lz4")]
 mod lz4;
+#[cfg(feature = "snappy")]
+mod snappy;
+#[cfg(feature = "zstd")]
+mod zstd;
 
 use crate::error::CodecError;
 use crate::{Codec, Compression};
@@ -28,8 +34,14 @@ pub struct Scratch {
     decompressed_max: usize,
     /// Where a section is compressed to before it replaces the uncompressed one.
     output: Vec<u8>,
+    #[cfg(feature = "gzip")]
+    gzip: gzip::Gzip,
+    #[cfg(feature = "snappy")]
+    snappy: snappy::Snappy,
     #[cfg(feature = "lz4")]
     lz4: lz4::Lz4,
+    #[cfg(feature = "zstd")]
+    zstd: zstd::Zstd,
 }
 
 impl Scratch {
@@ -43,8 +55,14 @@ impl Scratch {
         Self {
             decompressed_max,
             output: Vec::new(),
+            #[cfg(feature = "gzip")]
+            gzip: gzip::Gzip::default(),
+            #[cfg(feature = "snappy")]
+            snappy: snappy::Snappy::default(),
             #[cfg(feature = "lz4")]
             lz4: lz4::Lz4::default(),
+            #[cfg(feature = "zstd")]
+            zstd: zstd::Zstd::default(),
         }
     }
 
@@ -87,9 +105,15 @@ impl Scratch {
     fn codec(&mut self, compression: Compression) -> Result<Option<&mut dyn RecordCodec>, CodecError> {
         match compression {
             Compression::None => Ok(None),
+            #[cfg(feature = "gzip")]
+            Compression::Gzip => Ok(Some(&mut self.gzip)),
+            #[cfg(feature = "snappy")]
+            Compression::Snappy => Ok(Some(&mut self.snappy)),
             #[cfg(feature = "lz4")]
             Compression::Lz4 => Ok(Some(&mut self.lz4)),
-            #[allow(unreachable_patterns)]
+            #[cfg(feature = "zstd")]
+            Compression::Zstd => Ok(Some(&mut self.zstd)),
+            #[cfg(not(all(feature = "gzip", feature = "snappy", feature = "lz4", feature = "zstd")))]
             disabled => Err(CodecError::Disabled(disabled)),
         }
     }
