@@ -1,1 +1,3 @@
 //! milena-producer
+
+pub mod partitioner;
