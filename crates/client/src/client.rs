@@ -1,0 +1,283 @@
+//! One client of one cluster: what producers, consumers and administration share.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use milena_protocol::messages::FindCoordinatorRequest;
+use milena_protocol::{ErrorCode, Request};
+
+use crate::Address;
+use crate::broker::BrokerPool;
+use crate::config::ClientConfig;
+use crate::connection::{self, ApiVersions, Connection, ConnectionError, RequestError};
+use crate::env::{Env, Task};
+use crate::metadata::{self, MetadataHandle};
+
+/// A client of one cluster; cheap to clone. Its metadata task ends with the last clone.
+#[derive(Clone)]
+pub struct Client {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    env: Env,
+    config: Arc<ClientConfig>,
+    metadata: MetadataHandle,
+    pool: Arc<BrokerPool>,
+    _metadata_task: Task,
+}
+
+/// Which broker a request goes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// Any broker.
+    Any,
+    /// The controller, where brokers tell one; any broker otherwise, which forwards (KIP-590).
+    Controller,
+    /// The broker with this node id.
+    Node(i32),
+    /// The coordinator of a group.
+    GroupCoordinator(String),
+    /// The coordinator of a transactional id.
+    TransactionCoordinator(String),
+}
+
+/// `key_type` of FindCoordinator.
+const COORDINATOR_GROUP: i8 = 0;
+const COORDINATOR_TRANSACTION: i8 = 1;
+
+impl Client {
+    /// Connects to the cluster and learns its brokers.
+    ///
+    /// # Errors
+    /// No bootstrap server answered; each was tried once.
+    ///
+    /// # Cancel safety
+    /// Dropping the future closes what was opened.
+    pub async fn connect(config: ClientConfig, env: Env) -> Result<Self, RequestError> {
+        let client = Self::new(config, env);
+        client.inner.metadata.first_attempt().await?;
+        Ok(client)
+    }
+
+    /// A client that connects in the background and keeps trying for as long as it lives.
+    pub fn new(config: ClientConfig, env: Env) -> Self {
+        let config = Arc::new(config);
+        let pool = Arc::new(BrokerPool::new(env.clone(), config.clone()));
+        let metadata = MetadataHandle::new(env.clone(), &config);
+        let metadata_task = env.spawn(metadata::run(metadata.clone(), pool.clone()));
+        Self { inner: Arc::new(Inner { env, config, metadata, pool, _metadata_task: metadata_task }) }
+    }
+
+    /// The door to time, randomness, sockets and tasks.
+    pub fn env(&self) -> &Env {
+        &self.inner.env
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &ClientConfig {
+        &self.inner.config
+    }
+
+    /// What is known of the cluster.
+    pub fn metadata(&self) -> &MetadataHandle {
+        &self.inner.metadata
+    }
+
+    /// Opens a connection of the caller's own.
+    ///
+    /// # Errors
+    /// As [`connection::open`].
+    ///
+    /// # Cancel safety
+    /// Dropping the future closes the stream.
+    pub async fn open_connection<T>(&self, address: &Address) -> Result<Connection<T>, ConnectionError> {
+        connection::open(&self.inner.env, &self.inner.config.connection, address).await
+    }
+
+    /// Sends one request over the shared connection to `address`, in the highest common version; no retry.
+    ///
+    /// # Errors
+    /// See [`RequestError`]; error codes inside the response are the caller's.
+    ///
+    /// # Cancel safety
+    /// A dropped future's request may have been sent; its answer is dropped.
+    pub async fn request_to<R: Request>(
+        &self,
+        address: &Address,
+        request: R,
+    ) -> Result<R::Response, RequestError> {
+        self.request_prepared(address, |versions| {
+            let version = versions.choose::<R>()?;
+            Ok((request, version))
+        })
+        .await
+    }
+
+    /// As [`Self::request_to`], for requests whose content or version depends on what the broker speaks.
+    ///
+    /// # Errors
+    /// See [`RequestError`]; error codes inside the response are the caller's.
+    ///
+    /// # Cancel safety
+    /// A dropped future's request may have been sent; its answer is dropped.
+    pub async fn request_prepared<R: Request>(
+        &self,
+        address: &Address,
+        prepare: impl FnOnce(&ApiVersions) -> Result<(R, i16), RequestError> + Send + 'static,
+    ) -> Result<R::Response, RequestError> {
+        self.inner.pool.request(address, prepare).await
+    }
+
+    /// Sends `request` to `target` until it succeeds, fails for good, or `timeout` is over.
+    ///
+    /// `judge` looks at each answer: `Err` with a retriable error makes another attempt, after the back-off and with the target
+    /// looked up again. Attempts follow the loss of a connection too, so `request` must be one that may be carried out twice.
+    ///
+    /// # Errors
+    /// The last attempt's error, in [`RequestError::Timeout`] when the time was up.
+    ///
+    /// # Cancel safety
+    /// A dropped future's request may have been sent; its answer is dropped.
+    pub async fn call<R: Request>(
+        &self,
+        target: Target,
+        request: R,
+        timeout: Duration,
+        judge: impl Fn(&R::Response) -> Result<(), RequestError> + Send + Sync,
+    ) -> Result<R::Response, RequestError> {
+        let attempt = || async {
+            let address = self.resolve(&target).await?;
+            let response = self.request_to(&address, request.clone()).await?;
+            judge(&response)?;
+            Ok(response)
+        };
+        self.retry(R::KEY.name(), timeout, attempt).await
+    }
+
+    /// Repeats `attempt` after retriable errors, with back-off, until `timeout` is over.
+    ///
+    /// # Errors
+    /// The last attempt's error, in [`RequestError::Timeout`] when the time was up.
+    ///
+    /// # Cancel safety
+    /// As that of `attempt`.
+    pub async fn retry<T, F>(
+        &self,
+        operation: &'static str,
+        timeout: Duration,
+        mut attempt: impl FnMut() -> F + Send,
+    ) -> Result<T, RequestError>
+    where
+        F: Future<Output = Result<T, RequestError>> + Send,
+    {
+        let env = self.env();
+        let deadline = env.now() + timeout;
+        let gave_up = |last: Option<RequestError>| RequestError::Timeout {
+            api: operation,
+            after: timeout,
+            last: last.map(Box::new),
+        };
+        let mut failures = 0;
+        let mut last = None;
+        loop {
+            let error = match env.timeout_at(deadline, attempt()).await {
+                None => return Err(gave_up(last)),
+                Some(Ok(value)) => return Ok(value),
+                Some(Err(error)) if !error.is_retriable() => return Err(error),
+                Some(Err(error)) => error,
+            };
+            failures += 1;
+            self.inner.metadata.request_update();
+            let wait = self.inner.config.retry_backoff.delay(failures, env.random_unit());
+            if env.now() + wait >= deadline {
+                return Err(gave_up(Some(error)));
+            }
+            tracing::debug!(operation, failures, %error, "attempt failed");
+            last = Some(error);
+            env.sleep(wait).await;
+        }
+    }
+
+    /// The address of a target, looked up anew for coordinators.
+    ///
+    /// # Errors
+    /// It is not known now; [`Self::retry`] asks again.
+    ///
+    /// # Cancel safety
+    /// Dropping the future has no effect.
+    pub async fn resolve(&self, target: &Target) -> Result<Address, RequestError> {
+        match target {
+            Target::Any => self.any_address(),
+            Target::Controller => {
+                let metadata = self.inner.metadata.current();
+                let controller = metadata.controller_id.and_then(|node_id| metadata.brokers.get(&node_id));
+                controller.map_or_else(|| self.any_address(), |broker| Ok(broker.address.clone()))
+            }
+            Target::Node(node_id) => {
+                let metadata = self.inner.metadata.current();
+                let broker = metadata.brokers.get(node_id);
+                broker
+                    .map(|broker| broker.address.clone())
+                    .ok_or_else(|| RequestError::NoBroker(format!("node {node_id} is not in the metadata")))
+            }
+            Target::GroupCoordinator(group) => self.find_coordinator(COORDINATOR_GROUP, group).await,
+            Target::TransactionCoordinator(id) => self.find_coordinator(COORDINATOR_TRANSACTION, id).await,
+        }
+    }
+
+    fn any_address(&self) -> Result<Address, RequestError> {
+        let metadata = self.inner.metadata.current();
+        let addresses: Vec<_> = match metadata.brokers.is_empty() {
+            true => self.inner.config.bootstrap.iter().collect(),
+            false => metadata.brokers.values().map(|broker| &broker.address).collect(),
+        };
+        if addresses.is_empty() {
+            return Err(RequestError::NoBroker("bootstrap.servers is empty".to_owned()));
+        }
+        let index = self.inner.env.random_u64() % addresses.len() as u64;
+        Ok(addresses[usize::try_from(index).unwrap_or(0)].clone())
+    }
+
+    /// Asks any broker who coordinates `key`: in one field before version 4, in lists since (KIP-699).
+    async fn find_coordinator(&self, key_type: i8, key: &str) -> Result<Address, RequestError> {
+        const LISTS_SINCE: i16 = 4;
+        let asked = key.to_owned();
+        let answer = self
+            .request_prepared::<FindCoordinatorRequest>(&self.any_address()?, move |versions| {
+                let version = versions.choose::<FindCoordinatorRequest>()?;
+                let mut request = FindCoordinatorRequest { key_type, ..Default::default() };
+                if version >= LISTS_SINCE {
+                    request.coordinator_keys = vec![asked.into()];
+                } else {
+                    request.key = asked.into();
+                }
+                Ok((request, version))
+            })
+            .await?;
+        let (code, message, host, port) = match answer.coordinators.into_iter().next() {
+            Some(coordinator) => {
+                (coordinator.error_code, coordinator.error_message, coordinator.host, coordinator.port)
+            }
+            None => (answer.error_code, answer.error_message, answer.host, answer.port),
+        };
+        if code != ErrorCode::None {
+            let message = message.map(|text| text.to_string());
+            return Err(RequestError::Broker { api: "FindCoordinator", code, message });
+        }
+        let port = u16::try_from(port)
+            .map_err(|_| RequestError::NoBroker(format!("the coordinator of {key} has port {port}")))?;
+        Ok(Address::new(&*host, port))
+    }
+
+    /// The deadline of an operation that begins now with the default timeout.
+    pub fn default_deadline(&self) -> Instant {
+        self.env().now() + self.config().default_api_timeout
+    }
+}
+
+impl std::fmt::Debug for Client {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Client").field("bootstrap", &self.inner.config.bootstrap).finish_non_exhaustive()
+    }
+}

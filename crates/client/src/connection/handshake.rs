@@ -1,0 +1,164 @@
+//! Opening a connection: stream, security, versions.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::ready;
+use std::time::Duration;
+
+use milena_protocol::messages::{ApiVersionsRequest, ApiVersionsResponse};
+use milena_protocol::{ApiKey, ByteStr, ErrorCode};
+
+use super::error::{ConnectionError, ConnectionErrorReason, ForeignPeer};
+use super::{ApiVersions, Connection, Response};
+use crate::Address;
+use crate::env::Env;
+
+/// How connections are opened and kept.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ConnectionConfig {
+    /// Sent with every request; appears in broker logs, quotas and metrics. Kafka: `client.id`.
+    pub client_id: Option<ByteStr>,
+    /// How long opening the stream may take. Default 10 s. Kafka: `socket.connection.setup.timeout.ms`.
+    pub setup_timeout: Duration,
+    /// How long an answer may take. Default 30 s. Kafka: `request.timeout.ms`.
+    pub request_timeout: Duration,
+    /// The longest response that is accepted. Default 100,000,000 bytes, as librdkafka's `receive.message.max.bytes`.
+    pub response_bytes_max: usize,
+}
+
+impl Default for ConnectionConfig {
+    fn default() -> Self {
+        Self {
+            client_id: None,
+            setup_timeout: Duration::from_secs(10),
+            request_timeout: Duration::from_secs(30),
+            response_bytes_max: 100_000_000,
+        }
+    }
+}
+
+/// The name under which brokers count this client software (KIP-511).
+const SOFTWARE_NAME: &str = "milena";
+const SOFTWARE_VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Opens a connection to `address` and learns what the broker speaks.
+///
+/// # Errors
+/// The stream cannot be opened in time, the peer does not speak Kafka, or it refuses the handshake.
+///
+/// # Cancel safety
+/// Dropping the future closes the stream.
+pub async fn open<T>(
+    env: &Env,
+    config: &ConnectionConfig,
+    address: &Address,
+) -> Result<Connection<T>, ConnectionError> {
+    let opened = env.timeout_at(env.now() + config.setup_timeout, env.connector().connect(address)).await;
+    let stream = match opened {
+        Some(Ok(stream)) => stream,
+        Some(Err(error)) => {
+            let reason = ConnectionErrorReason::Connect { kind: error.kind(), message: error.to_string() };
+            return Err(reason.at(address));
+        }
+        None => {
+            return Err(ConnectionErrorReason::SetupTimeout { after: config.setup_timeout }.at(address));
+        }
+    };
+    // TLS wraps the stream here, and SASL speaks before the first other request.
+    let mut connection = Connection::<()>::new(env.clone(), stream, address.clone(), config);
+    let versions = learn_versions(&mut connection, config).await?;
+    Ok(connection.into_owned_by(versions))
+}
+
+/// Asks for ApiVersions in the newest version, and again in the broker's own when it does not know that one: it then answers in
+/// version 0 with UNSUPPORTED_VERSION, and since KIP-511 with the range that it does know.
+async fn learn_versions(
+    connection: &mut Connection<()>,
+    config: &ConnectionConfig,
+) -> Result<ApiVersions, ConnectionError> {
+    let mut version = ApiKey::ApiVersions.versions().max;
+    loop {
+        let request = ApiVersionsRequest {
+            client_software_name: ByteStr::from_static(SOFTWARE_NAME),
+            client_software_version: ByteStr::from_static(SOFTWARE_VERSION),
+            ..Default::default()
+        };
+        connection.submit(&request, version, config.request_timeout, ()).map_err(|(error, ())| {
+            ConnectionErrorReason::Protocol(error.to_string()).at(connection.address())
+        })?;
+        let answer = exchange(connection, config).await?;
+        let response = decode(connection, &answer)?;
+        match response.error_code {
+            ErrorCode::None => return Ok(ApiVersions::from_response(&response)),
+            ErrorCode::UnsupportedVersion if version > 0 => {
+                let announced = ApiVersions::from_response(&response).range(ApiKey::ApiVersions);
+                version = announced.map_or(0, |range| range.max.clamp(0, version - 1));
+            }
+            code => return Err(ConnectionErrorReason::Refused(code).at(connection.address())),
+        }
+    }
+}
+
+async fn exchange(
+    connection: &mut Connection<()>,
+    config: &ConnectionConfig,
+) -> Result<Response<()>, ConnectionError> {
+    let env = connection.env.clone();
+    let deadline = env.now() + config.request_timeout;
+    let answer = env.timeout_at(
+        deadline,
+        poll_fn(|cx| {
+            ready!(connection.poll_flush(cx))?;
+            connection.poll_response(cx)
+        }),
+    );
+    match answer.await {
+        Some(answer) => answer,
+        None => {
+            let api = ApiKey::ApiVersions.name();
+            let reason = ConnectionErrorReason::RequestTimeout { api, after: config.request_timeout };
+            Err(reason.at(connection.address()))
+        }
+    }
+}
+
+/// Decodes the answer in the request's version, or in version 0 when that is how the broker refuses an unknown version.
+fn decode(
+    connection: &Connection<()>,
+    answer: &Response<()>,
+) -> Result<ApiVersionsResponse, ConnectionError> {
+    let as_sent = answer.decode::<ApiVersionsRequest>();
+    let refused = || {
+        let (_, response) =
+            milena_protocol::decode_response::<ApiVersionsRequest>(answer.frame.clone(), 0).ok()?;
+        (response.error_code == ErrorCode::UnsupportedVersion).then_some(response)
+    };
+    // Version 0 first: its error code comes at the same place, and only it can be a refusal.
+    if let Some(response) = refused() {
+        return Ok(response);
+    }
+    as_sent.map_err(|_| {
+        ConnectionErrorReason::NotKafka(ForeignPeer::recognise(&answer.frame)).at(connection.address())
+    })
+}
+
+impl Connection<()> {
+    fn into_owned_by<T>(self, versions: ApiVersions) -> Connection<T> {
+        debug_assert!(self.in_flight.is_empty(), "the handshake waited for its answer");
+        Connection {
+            env: self.env,
+            stream: self.stream,
+            address: self.address,
+            client_id: self.client_id,
+            versions: Arc::new(versions),
+            outgoing: self.outgoing,
+            incoming: self.incoming,
+            in_flight: std::collections::VecDeque::new(),
+            next_correlation_id: self.next_correlation_id,
+            response_bytes_max: self.response_bytes_max,
+            last_used: self.last_used,
+            throttled_until: None,
+        }
+    }
+}

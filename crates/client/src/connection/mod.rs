@@ -1,0 +1,291 @@
+//! One connection to one broker: pipelined, passive, and owned by whoever polls it.
+//!
+//! A broker serves the requests of a connection one after another, so a connection that carries a long poll delays everything
+//! behind it. Therefore connections are not shared by default: each owner (a producer's sender, a consumer's fetch loop) has
+//! its own and drives it from its own poll function, without a task or a channel between. [`crate::broker`] wraps one in a task
+//! for the requests that may share: metadata and administration.
+
+mod error;
+mod handshake;
+mod incoming;
+mod outgoing;
+mod versions;
+
+pub use error::{CloseContext, ConnectionError, ConnectionErrorReason, ForeignPeer, RequestError};
+pub use handshake::{ConnectionConfig, open};
+pub use versions::{ApiVersions, UnsupportedVersion};
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use milena_protocol::{ApiKey, ByteStr, DecodeError, EncodeError, Request, decode_response, encode_request};
+
+use crate::Address;
+use crate::env::{Env, Stream};
+use incoming::{Incoming, IncomingError};
+use outgoing::Outgoing;
+
+/// An open connection after its handshake. `T` is what the owner keeps beside each request until its answer.
+pub struct Connection<T> {
+    env: Env,
+    stream: Box<dyn Stream>,
+    address: Address,
+    client_id: Option<ByteStr>,
+    versions: Arc<ApiVersions>,
+    outgoing: Outgoing,
+    incoming: Incoming,
+    in_flight: VecDeque<InFlight<T>>,
+    next_correlation_id: i32,
+    response_bytes_max: usize,
+    last_used: Instant,
+    throttled_until: Option<Instant>,
+}
+
+struct InFlight<T> {
+    correlation_id: i32,
+    api: ApiKey,
+    version: i16,
+    sent_at: Instant,
+    timeout: Duration,
+    /// Where the request begins in the outgoing stream.
+    position: u64,
+    context: T,
+}
+
+/// An answer, not decoded yet.
+#[derive(Debug)]
+pub struct Response<T> {
+    /// What the owner kept beside the request.
+    pub context: T,
+    /// The version in which request and response are written.
+    pub version: i16,
+    /// From handing the request to the connection until its answer was read.
+    pub latency: Duration,
+    /// The frame without its length.
+    pub frame: Bytes,
+}
+
+impl<T> Response<T> {
+    /// Decodes the answer to an `R`.
+    ///
+    /// # Errors
+    /// The bytes are no such response.
+    pub fn decode<R: Request>(&self) -> Result<R::Response, DecodeError> {
+        decode_response::<R>(self.frame.clone(), self.version).map(|(_, response)| response)
+    }
+}
+
+/// A request that will get no answer because its connection is gone.
+#[derive(Debug)]
+pub struct Unanswered<T> {
+    /// What the owner kept beside the request.
+    pub context: T,
+    /// Whether a part of the request may have left: if not, the broker certainly did not carry it out.
+    pub possibly_sent: bool,
+}
+
+impl<T> Connection<T> {
+    fn new(env: Env, stream: Box<dyn Stream>, address: Address, config: &ConnectionConfig) -> Self {
+        let last_used = env.now();
+        Self {
+            env,
+            stream,
+            address,
+            client_id: config.client_id.clone(),
+            versions: Arc::default(),
+            outgoing: Outgoing::default(),
+            incoming: Incoming::new(config.response_bytes_max),
+            in_flight: VecDeque::new(),
+            next_correlation_id: 0,
+            response_bytes_max: config.response_bytes_max,
+            last_used,
+            throttled_until: None,
+        }
+    }
+
+    /// The broker's address.
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// What the broker speaks.
+    pub fn versions(&self) -> &Arc<ApiVersions> {
+        &self.versions
+    }
+
+    /// Requests that wait for their answers.
+    pub fn in_flight_count(&self) -> usize {
+        self.in_flight.len()
+    }
+
+    /// Bytes that wait for the socket to take them.
+    pub fn pending_bytes(&self) -> u64 {
+        self.outgoing.pending_bytes()
+    }
+
+    /// Bytes written to and read from the socket so far.
+    pub fn transferred_bytes(&self) -> (u64, u64) {
+        (self.outgoing.written_bytes(), self.incoming.received_bytes())
+    }
+
+    /// Queues `request` in `version`, to be written by [`Self::poll_flush`].
+    ///
+    /// # Errors
+    /// The request cannot be expressed in that version: nothing was queued, and the context comes back.
+    pub fn submit<R: Request>(
+        &mut self,
+        request: &R,
+        version: i16,
+        timeout: Duration,
+        context: T,
+    ) -> Result<(), (EncodeError, T)> {
+        let position = match self.push(request, version) {
+            Ok(position) => position,
+            Err(error) => return Err((error, context)),
+        };
+        let correlation_id = self.next_correlation_id.wrapping_sub(1);
+        self.in_flight.push_back(InFlight {
+            correlation_id,
+            api: R::KEY,
+            version,
+            sent_at: self.last_used,
+            timeout,
+            position,
+            context,
+        });
+        Ok(())
+    }
+
+    /// Queues a request to which no answer comes (Produce with `acks=0`).
+    ///
+    /// # Errors
+    /// The request cannot be expressed in that version; nothing was queued.
+    pub fn submit_unanswered<R: Request>(&mut self, request: &R, version: i16) -> Result<(), EncodeError> {
+        self.push(request, version).map(|_| ())
+    }
+
+    fn push<R: Request>(&mut self, request: &R, version: i16) -> Result<u64, EncodeError> {
+        let frame = encode_request(self.next_correlation_id, self.client_id.as_deref(), version, request)?;
+        self.next_correlation_id = self.next_correlation_id.wrapping_add(1);
+        self.last_used = self.env.now();
+        Ok(self.outgoing.push(frame))
+    }
+
+    /// Writes what is queued; ready when the socket has taken all of it.
+    ///
+    /// # Errors
+    /// The connection is broken: drop it, after [`Self::into_unanswered`].
+    pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ConnectionError>> {
+        self.outgoing
+            .poll_flush(cx, &mut *self.stream)
+            .map_err(|error| ConnectionErrorReason::io(&error).at(&self.address))
+    }
+
+    /// Whether everything queued was handed to the kernel.
+    pub fn is_flushed(&self) -> bool {
+        self.outgoing.is_empty()
+    }
+
+    /// The next answer, in the order of the requests.
+    ///
+    /// # Errors
+    /// The connection is broken: drop it, after [`Self::into_unanswered`].
+    pub fn poll_response(&mut self, cx: &mut Context<'_>) -> Poll<Result<Response<T>, ConnectionError>> {
+        let frame = match ready!(self.incoming.poll_frame(cx, &mut *self.stream)) {
+            Ok(frame) => frame,
+            Err(error) => return Poll::Ready(Err(self.explain(error))),
+        };
+        let now = self.env.now();
+        self.last_used = now;
+        let broken = |text: String| Poll::Ready(Err(ConnectionErrorReason::Protocol(text).at(&self.address)));
+        let Some(correlation_id) = milena_protocol::peek_correlation_id(&frame) else {
+            return broken(format!("a response of {} bytes has no correlation id", frame.len()));
+        };
+        match self.in_flight.pop_front() {
+            Some(request) if request.correlation_id == correlation_id => Poll::Ready(Ok(Response {
+                context: request.context,
+                version: request.version,
+                latency: now.saturating_duration_since(request.sent_at),
+                frame,
+            })),
+            Some(request) => {
+                let expected = request.correlation_id;
+                self.in_flight.push_front(request);
+                broken(format!("a response carries correlation id {correlation_id}, {expected} was expected"))
+            }
+            None => broken(format!("a response (correlation id {correlation_id}) to no request")),
+        }
+    }
+
+    /// Gives the memory of a response back, to receive a later one; has an effect if nobody holds a slice of it any more.
+    pub fn recycle(&mut self, frame: Bytes) {
+        self.incoming.recycle(frame);
+    }
+
+    /// When the oldest unanswered request times out.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.in_flight.iter().map(|request| request.sent_at + request.timeout).min()
+    }
+
+    /// The error of a request that has timed out at `now`, if one has: the connection is to be given up.
+    pub fn timed_out(&self, now: Instant) -> Option<ConnectionError> {
+        let request = self.in_flight.iter().find(|request| request.sent_at + request.timeout <= now)?;
+        let reason =
+            ConnectionErrorReason::RequestTimeout { api: request.api.name(), after: request.timeout };
+        Some(reason.at(&self.address))
+    }
+
+    /// When something was last sent or received.
+    pub fn last_used(&self) -> Instant {
+        self.last_used
+    }
+
+    /// Takes note of a `throttle_time_ms` in a response: nothing is to be sent to this broker for that long (KIP-219).
+    pub fn throttle(&mut self, throttle_time_ms: i32) {
+        if let Ok(throttle_time_ms @ 1..) = u64::try_from(throttle_time_ms) {
+            let until = self.env.now() + Duration::from_millis(throttle_time_ms);
+            self.throttled_until = Some(self.throttled_until.map_or(until, |old| old.max(until)));
+        }
+    }
+
+    /// Until when nothing is to be sent, if that is after `now`.
+    pub fn throttled_until(&self, now: Instant) -> Option<Instant> {
+        self.throttled_until.filter(|until| *until > now)
+    }
+
+    /// Ends the connection and hands back what was not answered, oldest first.
+    pub fn into_unanswered(self) -> impl Iterator<Item = Unanswered<T>> {
+        let outgoing = self.outgoing;
+        self.in_flight.into_iter().map(move |request| Unanswered {
+            possibly_sent: outgoing.reached(request.position),
+            context: request.context,
+        })
+    }
+
+    fn explain(&self, error: IncomingError) -> ConnectionError {
+        let handshaking = self.versions.is_empty();
+        let reason = match error {
+            IncomingError::Io(error) => ConnectionErrorReason::io(&error),
+            IncomingError::Closed { mid_frame } => ConnectionErrorReason::Closed {
+                context: match (handshaking, mid_frame) {
+                    (true, _) => CloseContext::Handshake,
+                    (false, true) => CloseContext::MidResponse,
+                    (false, false) => CloseContext::Idle,
+                },
+            },
+            IncomingError::Length { first_bytes, .. } if handshaking => {
+                ConnectionErrorReason::NotKafka(ForeignPeer::recognise(&first_bytes))
+            }
+            IncomingError::Length { length, .. } if length >= 0 => {
+                ConnectionErrorReason::ResponseTooLarge { length, limit: self.response_bytes_max }
+            }
+            IncomingError::Length { length, .. } => {
+                ConnectionErrorReason::Protocol(format!("a response of negative length {length}"))
+            }
+        };
+        reason.at(&self.address)
+    }
+}
