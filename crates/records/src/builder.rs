@@ -1,8 +1,8 @@
+use crate::encode::{EncodedHeaders, RecordEncoding, SECTION_LEN_MAX, record_len_max};
 use crate::error::CodecError;
 use crate::header::{BATCH_HEADER_LEN, NO_TIMESTAMP};
 use crate::record::RecordRef;
 use crate::sealed::SealedBatch;
-use crate::varint::{self, VARINT_LEN_MAX, VARLONG_LEN_MAX};
 use crate::{Codec, Scratch};
 use bytes::BytesMut;
 
@@ -39,7 +39,10 @@ pub struct BatchFull;
 /// Timestamps are relative to the first record's, and may go back.
 #[derive(Debug)]
 pub struct BatchBuilder {
-    section: Vec<u8>,
+    /// The section, and after it bytes without meaning: what is to be written is always zeroed memory or the remains of
+    /// an earlier batch, so that a record is written with one check of bounds.
+    buffer: BytesMut,
+    section_len: usize,
     /// How long the section may become, but for a first record that is longer.
     section_len_max: usize,
     record_count: u32,
@@ -48,15 +51,15 @@ pub struct BatchBuilder {
 }
 
 impl BatchBuilder {
-    /// Builds into `buffer`, what it contains is discarded, until the uncompressed batch with its header of
-    /// [`BATCH_HEADER_LEN`] bytes would exceed `limit` bytes.
+    /// Builds into `buffer` until the uncompressed batch with its header of [`BATCH_HEADER_LEN`] bytes would exceed
+    /// `limit` bytes. What the buffer contains is discarded.
     ///
-    /// The buffer grows when it is shorter than what is appended; one with a capacity of `limit` bytes grows for an
-    /// oversized first record only.
-    pub fn new(mut buffer: BytesMut, limit: usize) -> Self {
-        buffer.clear();
+    /// The buffer grows when its capacity is less than what is appended; one of `limit` bytes grows for an oversized
+    /// first record only.
+    pub fn new(buffer: BytesMut, limit: usize) -> Self {
         Self {
-            section: buffer.into(),
+            buffer,
+            section_len: 0,
             section_len_max: limit.saturating_sub(BATCH_HEADER_LEN).min(SECTION_LEN_MAX),
             record_count: 0,
             base_timestamp: NO_TIMESTAMP,
@@ -96,7 +99,7 @@ impl BatchBuilder {
 
     /// The size of the uncompressed batch so far, header included, in bytes.
     pub fn size(&self) -> usize {
-        BATCH_HEADER_LEN + self.section.len()
+        BATCH_HEADER_LEN + self.section_len
     }
 
     /// The greatest timestamp appended; -1 when there is none.
@@ -107,15 +110,12 @@ impl BatchBuilder {
     /// The most bytes that a batch of this record alone takes uncompressed, header included (Java:
     /// `AbstractRecords.estimateSizeInBytesUpperBound`).
     pub fn upper_bound(record: &RecordParts<'_>) -> usize {
-        let body = body_tail_len(record.key, record.value, EncodedHeaders::Parts(record.headers));
-        BATCH_HEADER_LEN + VARINT_LEN_MAX + 1 + VARLONG_LEN_MAX + VARINT_LEN_MAX + body
+        BATCH_HEADER_LEN + record_len_max(record.key, record.value, EncodedHeaders::Parts(record.headers))
     }
 
-    /// Takes the buffer back, and drops what was appended.
+    /// Takes the buffer back, for another builder; what was appended is dropped.
     pub fn into_buffer(self) -> BytesMut {
-        let mut buffer = self.section;
-        buffer.clear();
-        into_bytes_mut(buffer)
+        self.buffer
     }
 
     /// Ends the batch: compresses the section (in the buffer that it was built in) and takes its checksum.
@@ -125,9 +125,16 @@ impl BatchBuilder {
     /// # Errors
     /// [`CodecError::Disabled`] when the codec was left out of this build.
     pub fn seal(self, codec: &Codec, scratch: &mut Scratch) -> Result<SealedBatch, CodecError> {
-        let Self { mut section, record_count, base_timestamp, max_timestamp, .. } = self;
+        let mut section = self.buffer;
+        section.truncate(self.section_len);
         scratch.compress_in_place(codec, &mut section)?;
-        Ok(SealedBatch::new(section, codec, record_count, base_timestamp, max_timestamp))
+        Ok(SealedBatch::new(
+            section.freeze(),
+            codec,
+            self.record_count,
+            self.base_timestamp,
+            self.max_timestamp,
+        ))
     }
 
     #[inline]
@@ -139,97 +146,38 @@ impl BatchBuilder {
         headers: EncodedHeaders<'_>,
     ) -> Result<u32, BatchFull> {
         let index = self.record_count;
-        let base_timestamp = if index == 0 { timestamp } else { self.base_timestamp };
-        let timestamp_delta = timestamp.wrapping_sub(base_timestamp);
-        let body_len = 1
-            + varint::len(timestamp_delta)
-            + varint::len(i64::from(index))
-            + body_tail_len(key, value, headers);
-        let record_len = varint::len(body_len as i64) + body_len;
-        let section_len = self.section.len() + record_len;
+        if index == 0 {
+            self.base_timestamp = timestamp;
+            self.max_timestamp = timestamp;
+        }
+        let record = RecordEncoding::new(
+            timestamp.wrapping_sub(self.base_timestamp),
+            i64::from(index),
+            key,
+            value,
+            headers,
+        );
+        let section_len = self.section_len + record.len();
         if section_len > self.section_len_max && (index > 0 || section_len > SECTION_LEN_MAX) {
             return Err(BatchFull);
         }
-
-        let mut prefix = [0; VARINT_LEN_MAX + 1 + VARLONG_LEN_MAX + VARINT_LEN_MAX];
-        let mut at = varint::put(&mut prefix, body_len as i64);
-        // The record's attributes: none are in use.
-        at += 1;
-        at += varint::put(&mut prefix[at..], timestamp_delta);
-        at += varint::put(&mut prefix[at..], i64::from(index));
-        let out = &mut self.section;
-        out.reserve(record_len);
-        out.extend_from_slice(&prefix[..at]);
-        push_nullable(out, key);
-        push_nullable(out, value);
-        match headers {
-            EncodedHeaders::Raw(raw) => out.extend_from_slice(raw),
-            EncodedHeaders::Parts(headers) => push_headers(out, headers),
+        if section_len > self.buffer.len() {
+            self.extend_buffer(section_len);
         }
-
-        self.max_timestamp = if index == 0 { timestamp } else { self.max_timestamp.max(timestamp) };
-        self.base_timestamp = base_timestamp;
+        record.write(&mut self.buffer[self.section_len..section_len]);
+        self.section_len = section_len;
+        self.max_timestamp = self.max_timestamp.max(timestamp);
         self.record_count = index + 1;
         Ok(index)
     }
-}
 
-/// What bounds a section: the batch's length is a signed 32-bit field.
-const SECTION_LEN_MAX: usize = i32::MAX as usize - BATCH_HEADER_LEN;
-
-/// Headers to encode, or as they were encoded in the batch that they were read from.
-#[derive(Clone, Copy)]
-enum EncodedHeaders<'a> {
-    Parts(&'a [HeaderRef<'a>]),
-    /// The count of headers and the headers.
-    Raw(&'a [u8]),
-}
-
-/// The length of what follows a record's offset delta.
-#[inline(always)]
-fn body_tail_len(key: Option<&[u8]>, value: Option<&[u8]>, headers: EncodedHeaders<'_>) -> usize {
-    let headers_len = match headers {
-        EncodedHeaders::Raw(raw) => raw.len(),
-        EncodedHeaders::Parts([]) => 1,
-        EncodedHeaders::Parts(headers) => headers_len(headers),
-    };
-    nullable_len(key) + nullable_len(value) + headers_len
-}
-
-fn headers_len(headers: &[HeaderRef<'_>]) -> usize {
-    let each =
-        headers.iter().map(|header| nullable_len(Some(header.key.as_bytes())) + nullable_len(header.value));
-    varint::len(headers.len() as i64) + each.sum::<usize>()
-}
-
-#[inline(always)]
-fn nullable_len(bytes: Option<&[u8]>) -> usize {
-    match bytes {
-        None => varint::NULL_LEN,
-        Some(bytes) => varint::len(bytes.len() as i64) + bytes.len(),
+    /// Makes the buffer at least `len` bytes long, by zeroing what is next to be written.
+    #[cold]
+    fn extend_buffer(&mut self, len: usize) {
+        let chunk = self.section_len + EXTENSION_LEN;
+        self.buffer.resize(len.max(chunk.min(self.section_len_max)), 0);
     }
 }
 
-#[inline(always)]
-fn push_nullable(out: &mut Vec<u8>, bytes: Option<&[u8]>) {
-    match bytes {
-        None => varint::push(out, -1),
-        Some(bytes) => {
-            varint::push(out, bytes.len() as i64);
-            out.extend_from_slice(bytes);
-        }
-    }
-}
-
-fn push_headers(out: &mut Vec<u8>, headers: &[HeaderRef<'_>]) {
-    varint::push(out, headers.len() as i64);
-    for header in headers {
-        push_nullable(out, Some(header.key.as_bytes()));
-        push_nullable(out, header.value);
-    }
-}
-
-/// The same memory as a `BytesMut`, with the same capacity.
-pub(crate) fn into_bytes_mut(buffer: Vec<u8>) -> BytesMut {
-    bytes::Bytes::from(buffer).try_into_mut().expect("nobody else holds bytes made just now")
-}
+/// How much of a new buffer is zeroed at a time: little enough to be in the cache when it is written.
+const EXTENSION_LEN: usize = 8 << 10;

@@ -10,6 +10,7 @@ mod builder;
 mod codec;
 mod compression;
 mod crc;
+mod encode;
 mod error;
 mod header;
 mod record;
@@ -25,5 +26,5 @@ pub use header::{
     BATCH_HEADER_LEN, BatchHeader, NO_PARTITION_LEADER_EPOCH, NO_PRODUCER_EPOCH, NO_PRODUCER_ID, NO_SEQUENCE,
     NO_TIMESTAMP, TimestampType, increment_sequence,
 };
-pub use record::{HeaderSlice, Headers, RecordIter, RecordRef, RecordSection};
+pub use record::{HeaderSlice, Headers, RecordCursor, RecordIter, RecordRef, RecordSection};
 pub use sealed::{ProducerStamp, SealedBatch, SplitBatch};

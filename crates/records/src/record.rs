@@ -134,6 +134,12 @@ impl RecordSection {
         RecordIter { section: self, rest: &self.data, index: 0, failed: false }
     }
 
+    /// Walks the records from a place on that [`RecordIter::cursor`] told of this section.
+    pub fn iter_from(&self, cursor: RecordCursor) -> RecordIter<'_> {
+        let rest = self.data.get(cursor.at..).unwrap_or_default();
+        RecordIter { section: self, rest, index: cursor.index, failed: false }
+    }
+
     /// The buffer for the next batch, if nobody else holds these bytes any more.
     pub fn into_buffer(self) -> Option<Vec<u8>> {
         let mut buffer = self.data.try_into_mut().ok()?;
@@ -149,6 +155,14 @@ impl<'a> IntoIterator for &'a RecordSection {
     fn into_iter(self) -> RecordIter<'a> {
         self.iter()
     }
+}
+
+/// A place between two records of a section, for a reader that stops and goes on later without holding a borrow. The
+/// default is the start.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct RecordCursor {
+    at: usize,
+    index: u32,
 }
 
 /// Walks the records of a section.
@@ -185,6 +199,12 @@ impl<'a> Iterator for RecordIter<'a> {
 }
 
 impl RecordIter<'_> {
+    /// The place before the next record, for [`RecordSection::iter_from`].
+    #[inline]
+    pub fn cursor(&self) -> RecordCursor {
+        RecordCursor { at: self.section.data.len() - self.rest.len(), index: self.index }
+    }
+
     #[cold]
     fn fail(&mut self, what: &'static str) -> RecordsError {
         self.failed = true;

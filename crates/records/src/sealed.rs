@@ -50,7 +50,7 @@ pub struct SealedBatch {
 
 impl SealedBatch {
     pub(crate) fn new(
-        section: Vec<u8>,
+        section: Bytes,
         codec: &Codec,
         record_count: u32,
         base_timestamp: i64,
@@ -146,11 +146,9 @@ impl SealedBatch {
         Ok(pieces)
     }
 
-    /// The buffer for the next batch, if nobody else holds this section any more.
+    /// The buffer, for another builder, if nobody else holds this section any more.
     pub fn recycle(self) -> Option<BytesMut> {
-        let mut buffer = self.section.try_into_mut().ok()?;
-        buffer.clear();
-        Some(buffer)
+        self.section.try_into_mut().ok()
     }
 
     fn header_fields(&self, stamp: &ProducerStamp) -> BatchHeader {

@@ -21,9 +21,12 @@ fn unzigzag(value: u64) -> i64 {
 /// How many bytes `value` takes as a varint or varlong (both write an `i32` alike).
 #[inline(always)]
 pub(crate) fn len(value: i64) -> usize {
-    let bits = 64 - (zigzag(value) | 1).leading_zeros() as usize;
-    // Nine bits of quotient for seven bits of group: exact for 1..=64, without a division.
-    (bits * 9 + 64) / 64
+    // Nearly all numbers in a record take one byte or two, and the same one of them each time.
+    match zigzag(value) {
+        ..0x80 => 1,
+        0x80..0x4000 => 2,
+        rest => (64 - rest.leading_zeros() as usize).div_ceil(7),
+    }
 }
 
 /// Writes `value` at the start of `out` and returns how many bytes it took.
@@ -31,7 +34,21 @@ pub(crate) fn len(value: i64) -> usize {
 /// `out` must have room for it.
 #[inline(always)]
 pub(crate) fn put(out: &mut [u8], value: i64) -> usize {
-    let mut rest = zigzag(value);
+    match zigzag(value) {
+        rest @ ..0x80 => {
+            out[0] = rest as u8;
+            1
+        }
+        rest @ 0x80..0x4000 => {
+            out[..2].copy_from_slice(&[rest as u8 | 0x80, (rest >> 7) as u8]);
+            2
+        }
+        rest => put_long(out, rest),
+    }
+}
+
+#[inline(never)]
+fn put_long(out: &mut [u8], mut rest: u64) -> usize {
     let mut at = 0;
     while rest >= 0x80 {
         out[at] = rest as u8 | 0x80;
@@ -52,16 +69,20 @@ pub(crate) fn push(out: &mut Vec<u8>, value: i64) {
 /// Takes a varlong from the front of `input`; `None` when it is cut off or longer than 64 bits.
 #[inline(always)]
 pub(crate) fn take_i64(input: &mut &[u8]) -> Option<i64> {
-    // Most numbers in a record take one byte.
-    let (&first, rest) = input.split_first()?;
-    if first < 0x80 {
-        *input = rest;
-        return Some(unzigzag(u64::from(first)));
+    match *input {
+        [first @ ..0x80, rest @ ..] => {
+            *input = rest;
+            Some(unzigzag(u64::from(*first)))
+        }
+        [first, second @ ..0x80, rest @ ..] => {
+            *input = rest;
+            Some(unzigzag(u64::from(first & 0x7f) | u64::from(*second) << 7))
+        }
+        _ => take_long(input),
     }
-    take_long(input)
 }
 
-#[inline]
+#[inline(never)]
 fn take_long(input: &mut &[u8]) -> Option<i64> {
     let mut value = 0u64;
     for (index, &byte) in input.iter().take(VARLONG_LEN_MAX).enumerate() {

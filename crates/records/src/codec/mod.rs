@@ -11,6 +11,7 @@ mod zstd;
 
 use crate::error::CodecError;
 use crate::{Codec, Compression};
+use bytes::BytesMut;
 
 /// How many bytes a batch may decompress to unless said otherwise: 128 MiB.
 ///
@@ -70,7 +71,7 @@ impl Scratch {
     pub(crate) fn compress_in_place(
         &mut self,
         codec: &Codec,
-        section: &mut Vec<u8>,
+        section: &mut BytesMut,
     ) -> Result<(), CodecError> {
         let mut output = std::mem::take(&mut self.output);
         output.clear();
