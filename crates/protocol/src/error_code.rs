@@ -74,9 +74,10 @@ macro_rules! error_codes {
     };
 }
 
+/// No error.
 impl Default for ErrorCode {
     fn default() -> Self {
-        ErrorCode::None
+        ErrorCode::from(0)
     }
 }
 

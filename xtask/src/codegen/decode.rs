@@ -52,13 +52,13 @@ fn tagged_fields(item: &Struct, tagged: &[&Field]) -> String {
         };
         let _ = writeln!(arms, "{tag}{guard} => this.{name} = {},", read_expression(item, field));
     }
-    let known: Vec<String> = tagged
-        .iter()
-        .filter(|field| field.versions.condition(item.versions) != Condition::Always)
-        .map(|field| field.tag.unwrap_or_default().to_string())
-        .collect();
-    if !known.is_empty() {
-        let _ = writeln!(arms, "{} => return Err(input.tag_of_other_version(tag)),", known.join(" | "));
+    let is_elsewhere = |field: &&&Field| field.versions.condition(item.versions) != Condition::Always;
+    let elsewhere: Vec<u32> = tagged.iter().filter(is_elsewhere).filter_map(|field| field.tag).collect();
+    if let (Some(first), Some(last)) = (elsewhere.first(), elsewhere.last()) {
+        let is_range = elsewhere.len() > 2 && (last - first) as usize == elsewhere.len() - 1;
+        let listed = || elsewhere.iter().map(u32::to_string).collect::<Vec<_>>().join(" | ");
+        let pattern = if is_range { format!("{first}..={last}") } else { listed() };
+        let _ = writeln!(arms, "{pattern} => return Err(input.tag_of_other_version(tag)),");
     }
     format!(
         "let mut tags = input.tagged_fields()?;\n\

@@ -8,6 +8,7 @@ mod api_keys;
 mod decode;
 mod encode;
 mod naming;
+mod reflect;
 mod source;
 mod spec;
 mod structs;
@@ -49,6 +50,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Box<dyn Error>> {
     let protocol = workspace.join("crates/protocol");
     let outputs = [
         (protocol.join("src/generated"), library(&messages)),
+        (protocol.join("tests/messages/generated"), reflect::files(&messages)),
     ];
     for (folder, files) in outputs {
         let files = source::formatted(workspace, files)?;

@@ -15,6 +15,12 @@ pub(crate) fn snake(name: &str) -> String {
     if matches!(snake.as_str(), "type" | "match") { snake + "_" } else { snake }
 }
 
+/// `ThrottleTimeMs` becomes `throttleTimeMs`, as Java has it.
+pub(crate) fn camel(name: &str) -> String {
+    let mut characters = name.chars();
+    characters.next().map(|first| first.to_lowercase().chain(characters).collect()).unwrap_or_default()
+}
+
 /// `FetchRequest` lives in `fetch_request.rs`.
 pub(crate) fn file(message: &str) -> String {
     format!("{}.rs", snake(message))

@@ -87,7 +87,7 @@ impl Wire for ApiVersionsResponse {
                 1 if version >= 3 => this.finalized_features_epoch = input.i64("finalized_features_epoch")?,
                 2 if version >= 3 => this.finalized_features = input.array("finalized_features", version)?,
                 3 if version >= 3 => this.zk_migration_ready = input.bool("zk_migration_ready")?,
-                0 | 1 | 2 | 3 => return Err(input.tag_of_other_version(tag)),
+                0..=3 => return Err(input.tag_of_other_version(tag)),
                 _ => this.unknown_tagged_fields.push(input.unknown_tagged_field(tag)),
             }
         }

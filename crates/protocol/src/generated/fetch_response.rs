@@ -206,7 +206,7 @@ impl Wire for PartitionData {
                 0 if version >= 12 => this.diverging_epoch = EpochEndOffset::read(input, version)?,
                 1 if version >= 12 => this.current_leader = LeaderIdAndEpoch::read(input, version)?,
                 2 if version >= 12 => this.snapshot_id = SnapshotId::read(input, version)?,
-                0 | 1 | 2 => return Err(input.tag_of_other_version(tag)),
+                0..=2 => return Err(input.tag_of_other_version(tag)),
                 _ => this.unknown_tagged_fields.push(input.unknown_tagged_field(tag)),
             }
         }

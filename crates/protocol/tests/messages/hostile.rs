@@ -1,0 +1,131 @@
+//! No received bytes panic, or make the decoder allocate much more than was received.
+
+use allocation_counter::measure;
+use bytes::{Bytes, BytesMut};
+use milena_protocol::DecodeProblem;
+
+use crate::generated::fields::MESSAGES;
+use crate::golden::golden;
+use crate::reflect::{Entry, Random};
+
+/// Memory at any time during decoding, per byte received. A struct is bigger in memory than on the wire: an empty
+/// string takes 1 byte there and 32 here, and a vector that grows has its old and its new memory for a moment.
+const MEMORY_PER_BYTE: u64 = 100;
+
+/// Memory that does not depend on what is received: the message itself, in a box for these tests.
+const MEMORY_BASE: u64 = 4096;
+
+/// Decodes; if that succeeds, encodes. Neither may panic.
+fn try_decode(entry: &Entry, bytes: Bytes, version: i16) -> bool {
+    let length = bytes.len() as u64;
+    let mut decoded = None;
+    let allocated = measure(|| decoded = Some((entry.decode)(bytes.clone(), version)));
+    let limit = MEMORY_BASE + MEMORY_PER_BYTE * length;
+    let peak = allocated.bytes_max;
+    assert!(peak <= limit, "{} version {version}: {peak} bytes for {length}: {bytes:02x?}", entry.name);
+    match decoded {
+        Some(Ok(message)) => {
+            let _ = message.encode(version);
+            true
+        }
+        _ => false,
+    }
+}
+
+/// One message for each interesting version: the oldest, the first flexible one, and the newest.
+fn samples() -> Vec<(&'static Entry, i16, Bytes)> {
+    let mut samples = Vec::new();
+    for golden in golden().into_iter().filter(|golden| golden.is_filled()) {
+        let Some(entry) = golden.entry() else { continue };
+        let interesting = [Some(entry.versions.min), entry.flexible_since, Some(entry.versions.max)];
+        if interesting.contains(&Some(golden.version)) {
+            samples.push((entry, golden.version, golden.bytes));
+        }
+    }
+    samples
+}
+
+#[test]
+fn a_message_cut_short_anywhere_is_refused() {
+    for (entry, version, bytes) in samples() {
+        for length in 0..bytes.len() {
+            let accepted = try_decode(entry, bytes.slice(..length), version);
+            assert!(!accepted, "{} version {version} cut to {length} bytes", entry.name);
+        }
+    }
+}
+
+#[test]
+fn a_huge_length_anywhere_allocates_no_more_than_was_received() {
+    let lengths: [&[u8]; 3] = [
+        &[0x7f, 0xff, 0xff, 0xff],       // an array or bytes
+        &[0x7f, 0xff],                   // a string
+        &[0xff, 0xff, 0xff, 0xff, 0x0f], // a compact length
+    ];
+    for (entry, version, bytes) in samples() {
+        for position in 0..bytes.len() {
+            for length in lengths {
+                let mut hostile = BytesMut::from(&bytes[..position]);
+                hostile.extend_from_slice(length);
+                hostile.extend_from_slice(&bytes[bytes.len().min(position + length.len())..]);
+                try_decode(entry, hostile.freeze(), version);
+            }
+        }
+    }
+}
+
+#[test]
+fn an_array_as_long_as_the_bytes_allow_takes_memory_in_proportion() {
+    for (entry, version, bytes) in samples() {
+        for filler in [0, 1, 2] {
+            for position in (0..bytes.len()).step_by(3) {
+                // Zeros and ones read as empty strings and arrays: the densest elements that there are.
+                let mut hostile = BytesMut::from(&bytes[..position]);
+                hostile.extend_from_slice(&[0xd0, 0x0f]);
+                hostile.resize(hostile.len() + 2048, filler);
+                try_decode(entry, hostile.freeze(), version);
+            }
+        }
+    }
+}
+
+#[test]
+fn random_damage_is_survived() {
+    let mut random = Random(4);
+    for (entry, version, bytes) in samples().into_iter().filter(|(_, _, bytes)| !bytes.is_empty()) {
+        for _ in 0..100 {
+            let mut damaged = bytes.to_vec();
+            for _ in 0..=random.below(4) {
+                let position = random.below(damaged.len() as u64) as usize;
+                damaged[position] = random.next() as u8;
+            }
+            try_decode(entry, damaged.into(), version);
+        }
+    }
+}
+
+#[test]
+fn random_bytes_are_survived() {
+    let mut random = Random(5);
+    for entry in MESSAGES {
+        for round in 0..100 {
+            let version = random.below(entry.versions.max as u64 + 1) as i16;
+            // Small values look like plausible lengths and go deeper.
+            let limit = if round % 2 == 0 { 256 } else { 4 };
+            let bytes: Bytes = (0..random.below(300)).map(|_| random.below(limit) as u8).collect();
+            try_decode(entry, bytes, version);
+        }
+    }
+}
+
+#[test]
+fn a_version_that_does_not_exist_is_refused() {
+    for entry in MESSAGES {
+        for version in [i16::MIN, -1, entry.versions.min - 1, entry.versions.max + 1, i16::MAX] {
+            let error = (entry.decode)(Bytes::new(), version).err().expect(entry.name);
+            assert_eq!(error.problem, DecodeProblem::UnsupportedVersion, "{} version {version}", entry.name);
+            assert_eq!((error.message, error.version), (entry.name, version));
+            assert!((entry.default)().encode(version).is_err(), "{} version {version}", entry.name);
+        }
+    }
+}
