@@ -11,6 +11,7 @@ mod config;
 pub mod connection;
 pub mod env;
 pub mod metadata;
+pub mod metrics;
 
 pub use address::{Address, AddressError, DEFAULT_PORT};
 pub use backoff::Backoff;
