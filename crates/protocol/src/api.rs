@@ -1,7 +1,6 @@
 //! What is known of each API: its name and its versions.
 
 use std::fmt;
-use std::str::FromStr;
 
 use thiserror::Error;
 
@@ -23,10 +22,10 @@ pub(crate) struct ApiSpec {
     pub(crate) flexible_since: Option<i16>,
 }
 
-/// A number that is no [`ApiKey`], or one that brokers only use among themselves.
+/// A number that is no [`ApiKey`], or one that is only used between brokers and controllers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
 #[error("unknown API key {0}")]
-pub struct ParseApiKeyError(pub i16);
+pub struct UnknownApiKey(pub i16);
 
 impl VersionRange {
     /// Whether the version is in the range.
@@ -82,10 +81,10 @@ impl ApiKey {
 }
 
 impl TryFrom<i16> for ApiKey {
-    type Error = ParseApiKeyError;
+    type Error = UnknownApiKey;
 
-    fn try_from(code: i16) -> Result<Self, ParseApiKeyError> {
-        ApiKey::from_code(code).ok_or(ParseApiKeyError(code))
+    fn try_from(code: i16) -> Result<Self, UnknownApiKey> {
+        ApiKey::from_code(code).ok_or(UnknownApiKey(code))
     }
 }
 
@@ -95,12 +94,23 @@ impl fmt::Display for ApiKey {
     }
 }
 
-impl FromStr for ApiKey {
-    type Err = String;
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-    /// Reads Kafka's name, in any case.
-    fn from_str(name: &str) -> Result<Self, String> {
-        let found = ApiKey::ALL.iter().find(|key| key.name().eq_ignore_ascii_case(name));
-        found.copied().ok_or_else(|| format!("unknown API `{name}`"))
+    #[test]
+    fn ranges_intersect_in_what_both_have() {
+        let range = |min, max| VersionRange { min, max };
+        assert_eq!(range(3, 13).intersect(range(0, 9)), Some(range(3, 9)));
+        assert_eq!(range(3, 13).intersect(range(0, 3)), Some(range(3, 3)));
+        assert_eq!(range(3, 13).intersect(range(0, 2)), None);
+        assert_eq!((range(3, 3).to_string(), range(3, 9).to_string()), ("3".into(), "3-9".into()));
+    }
+
+    #[test]
+    fn a_version_that_may_still_change_is_not_offered() {
+        use crate::Message;
+        assert_eq!(ApiKey::InitProducerId.versions().max, 5);
+        assert_eq!(crate::messages::InitProducerIdRequest::VERSIONS.max, 6);
     }
 }

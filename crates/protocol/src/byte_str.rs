@@ -159,3 +159,30 @@ impl fmt::Debug for ByteStr {
         fmt::Debug::fmt(self.as_str(), f)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+
+    #[test]
+    fn a_map_keyed_by_it_is_asked_with_a_str() {
+        let map = HashMap::from([(ByteStr::from("orders"), 1)]);
+        assert_eq!(map.get("orders"), Some(&1));
+    }
+
+    #[test]
+    fn a_clone_shares_and_a_detached_copy_does_not() {
+        let text = ByteStr::from("orders".to_owned());
+        assert_eq!(text.clone().as_ptr(), text.as_ptr());
+        assert_ne!(text.detached().as_ptr(), text.as_ptr());
+        assert_eq!(text.detached(), text);
+    }
+
+    #[test]
+    fn it_sorts_and_prints_as_a_str() {
+        assert!(ByteStr::from("a") < ByteStr::from("b"));
+        assert_eq!(format!("{0} {0:?} {0:>8}", ByteStr::from("a\"b")), "a\"b \"a\\\"b\"      a\"b");
+    }
+}

@@ -158,7 +158,7 @@ pub fn encode_prefixed<M: Message>(version: i16, message: &M) -> Result<Bytes, E
 /// The version and the message that [`encode_prefixed`] writes.
 ///
 /// A version newer than the newest known is read as that: such messages only grow at their end
-/// (`ConsumerProtocol.deserializeVersion` and its callers).
+/// (`ConsumerProtocol.checkSubscriptionVersion`, `ControlRecordType.parseTypeId`).
 ///
 /// # Errors
 /// When the version is older than the oldest known, or the bytes are no such message.
@@ -177,5 +177,111 @@ impl Encoder {
         out.i32(0);
         debug_assert_eq!(out.len(), FRAME_LENGTH_LEN);
         out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::messages::{
+        ConsumerProtocolSubscription, HeartbeatRequest, HeartbeatResponse, MetadataRequest,
+    };
+
+    /// What is behind the length.
+    fn body(frame: &Frame) -> Bytes {
+        frame.to_bytes().slice(FRAME_LENGTH_LEN..)
+    }
+
+    #[test]
+    fn a_request_and_its_answer_come_back_at_versions_with_either_header() {
+        for version in [3, 4] {
+            let request =
+                HeartbeatRequest { group_id: "billing".into(), generation_id: 5, ..Default::default() };
+            let frame = encode_request(-7, Some("orders"), version, &request).expect("version exists");
+            let (header, mut input) = decode_request_header(body(&frame)).expect("a request");
+            let client_id = Some(ByteStr::from_static("orders"));
+            let expected = RequestHeader { api_key: 12, api_version: version, correlation_id: -7, client_id };
+            assert_eq!(header, expected);
+            assert!(header.is_supported());
+            assert_eq!(HeartbeatRequest::decode(&mut input, version), Ok(request));
+            input.finish().expect("nothing is left");
+
+            let response =
+                HeartbeatResponse { error_code: ErrorCode::RebalanceInProgress, ..Default::default() };
+            let frame = encode_response::<HeartbeatRequest>(-7, version, &response).expect("version exists");
+            assert_eq!(peek_correlation_id(&body(&frame)), Some(-7));
+            assert_eq!(decode_response::<HeartbeatRequest>(body(&frame), version), Ok((-7, response)));
+        }
+    }
+
+    #[test]
+    fn a_client_without_a_name_is_read_as_such() {
+        let frame = encode_request(1, None, 4, &HeartbeatRequest::default()).expect("version exists");
+        let (header, _) = decode_request_header(body(&frame)).expect("a request");
+        assert_eq!(header.client_id, None);
+    }
+
+    #[test]
+    fn a_request_for_an_unknown_api_is_refused_by_its_header() {
+        let error = decode_request_header(Bytes::from_static(&[0x03, 0xe7, 0, 0, 0, 0, 0, 1, 0xff, 0xff]))
+            .unwrap_err();
+        assert_eq!(error.problem, DecodeProblem::UnknownApiKey { api_key: 999 });
+    }
+
+    #[test]
+    fn a_header_cut_short_anywhere_is_refused() {
+        let frame =
+            body(&encode_request(1, Some("c"), 4, &HeartbeatRequest::default()).expect("version exists"));
+        let header_len = 2 + 2 + 4 + 2 + 1 + 1;
+        for length in 0..header_len {
+            assert!(decode_request_header(frame.slice(..length)).is_err(), "{length} bytes");
+        }
+        assert_eq!(peek_correlation_id(&frame[..3]), None);
+    }
+
+    #[test]
+    fn a_client_newer_than_the_broker_learns_the_versions_of_the_broker() {
+        let known = encode_request(9, Some("c"), 4, &ApiVersionsRequest::default()).expect("version exists");
+        let mut newer = body(&known).to_vec();
+        newer[2..4].copy_from_slice(&99i16.to_be_bytes());
+        let (header, _) = decode_request_header(newer.into()).expect("the header of any version can be read");
+        assert!(!header.is_supported());
+
+        let answer = unsupported_api_versions_response(header.correlation_id).expect("any correlation id");
+        for asked in [1, 3, 4] {
+            let decoded = decode_api_versions_response(body(&answer), asked);
+            let (correlation_id, response) = decoded.expect("read in version 0");
+            assert_eq!((correlation_id, response.error_code), (9, ErrorCode::UnsupportedVersion));
+            let own = &response.api_keys[0];
+            assert_eq!((own.api_key, own.min_version, own.max_version), (18, 0, 4));
+        }
+    }
+
+    #[test]
+    fn an_answer_that_is_no_api_versions_response_tells_what_is_wrong_with_the_version_asked() {
+        let error = decode_api_versions_response(Bytes::from_static(b"HTTP/1.1 400"), 4).unwrap_err();
+        assert_eq!((error.message, error.version), ("ApiVersionsResponse", 4));
+    }
+
+    #[test]
+    fn a_version_that_cannot_carry_the_request_is_refused() {
+        let request = MetadataRequest { topics: None, ..Default::default() };
+        assert!(encode_request(1, None, 0, &request).is_err());
+        assert!(encode_request(1, None, 14, &request).is_err());
+    }
+
+    #[test]
+    fn a_prefixed_message_of_a_newer_version_is_read_as_the_newest_known() {
+        let subscription = ConsumerProtocolSubscription { topics: vec!["a".into()], ..Default::default() };
+        let bytes = encode_prefixed(1, &subscription).expect("version exists");
+        assert_eq!(decode_prefixed(bytes), Ok((1, subscription.clone())));
+
+        let mut newer = encode_prefixed(3, &subscription).expect("version exists").to_vec();
+        newer[..2].copy_from_slice(&9i16.to_be_bytes());
+        newer.extend_from_slice(b"whatever version 9 adds");
+        assert_eq!(decode_prefixed(newer.into()), Ok((9, subscription)));
+
+        let negative = Bytes::from_static(&[0xff, 0xff, 0, 0]);
+        assert!(decode_prefixed::<ConsumerProtocolSubscription>(negative).is_err());
     }
 }

@@ -31,7 +31,7 @@ pub mod messages;
 mod records;
 mod uuid;
 
-pub use api::{ParseApiKeyError, VersionRange};
+pub use api::{UnknownApiKey, VersionRange};
 pub use byte_str::ByteStr;
 pub use codec::{
     DecodeError, DecodeProblem, Decoder, EncodeError, EncodeProblem, Encoder, Message, Request,

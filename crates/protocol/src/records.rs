@@ -83,8 +83,7 @@ impl From<Bytes> for Records {
 /// Equal when the bytes are; how they are cut does not matter.
 impl PartialEq for Records {
     fn eq(&self, other: &Self) -> bool {
-        let bytes = |records: &Self| records.segments().iter().flatten().copied().collect::<Vec<u8>>();
-        self.len() == other.len() && bytes(self) == bytes(other)
+        self.segments().iter().flatten().eq(other.segments().iter().flatten())
     }
 }
 
@@ -94,5 +93,34 @@ impl Eq for Records {}
 impl fmt::Debug for Records {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Records({} bytes)", self.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn records_are_equal_however_they_are_cut() {
+        let whole = Records::from(Bytes::from_static(b"abcdef"));
+        let cut = Records::from_segments([&b"ab"[..], b"", b"cdef"].map(Bytes::from_static));
+        assert_eq!(whole, cut);
+        assert_eq!((cut.len(), cut.segments().len()), (6, 2));
+        assert_ne!(cut, Records::from(Bytes::from_static(b"abcdeg")));
+        assert_eq!(cut.into_bytes(), "abcdef");
+    }
+
+    #[test]
+    fn one_segment_is_given_back_without_a_copy() {
+        let bytes = Bytes::from(vec![1, 2, 3]);
+        assert_eq!(Records::from(bytes.clone()).into_bytes().as_ptr(), bytes.as_ptr());
+        assert_eq!(Records::from_segments([bytes.clone()]).into_bytes().as_ptr(), bytes.as_ptr());
+    }
+
+    #[test]
+    fn no_records_are_empty() {
+        assert!(Records::new().is_empty());
+        assert!(Records::from_segments([]).is_empty());
+        assert_eq!(Records::new(), Records::from_segments([]));
     }
 }

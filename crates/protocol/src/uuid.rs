@@ -72,3 +72,36 @@ impl From<[u8; 16]> for Uuid {
         Uuid(bytes)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn the_text_form_comes_back(bytes: [u8; 16]) {
+            let text = Uuid(bytes).to_string();
+            prop_assert_eq!(text.len(), TEXT_LEN);
+            prop_assert_eq!(text.parse(), Ok(Uuid(bytes)));
+        }
+    }
+
+    #[test]
+    fn the_text_form_is_that_of_java() {
+        let counting = Uuid(std::array::from_fn(|index| index as u8));
+        assert_eq!(counting.to_string(), "AAECAwQFBgcICQoLDA0ODw");
+        assert_eq!(Uuid([0xff; 16]).to_string(), "_____________________w");
+        assert_eq!(Uuid::ZERO.to_string(), "AAAAAAAAAAAAAAAAAAAAAA");
+        assert_eq!("AAAAAAAAAAAAAAAAAAAAAA==".parse(), Ok(Uuid::ZERO));
+    }
+
+    #[test]
+    fn other_texts_are_refused() {
+        for text in ["", "AAAA", "AAAAAAAAAAAAAAAAAAAAAAA", "AAAAAAAAAA+AAAAAAAAAAA", "éAAAAAAAAAAAAAAAAAAAA"]
+        {
+            assert_eq!(text.parse::<Uuid>(), Err(ParseUuidError), "{text}");
+        }
+    }
+}

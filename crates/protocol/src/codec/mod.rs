@@ -26,3 +26,6 @@ impl fmt::Debug for Redacted {
         f.write_str("<redacted>")
     }
 }
+
+#[cfg(test)]
+mod tests;
