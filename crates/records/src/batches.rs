@@ -2,8 +2,9 @@ use crate::codec::Scratch;
 use crate::crc;
 use crate::error::RecordsError;
 use crate::header::{ATTRIBUTES_AT, BATCH_HEADER_LEN, BatchHeader, LOG_OVERHEAD, MAGIC_AT};
+use crate::legacy::{self, LEGACY_LEN_MIN};
 use crate::record::RecordSection;
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 
 /// Walks the batches of what a broker sent for one partition, or of a part of a log, without copying.
 ///
@@ -58,11 +59,12 @@ impl Batches {
         if len > self.rest.len() as i64 {
             return Ok(None);
         }
-        let header = match self.rest.first_chunk() {
-            Some(bytes) if magic == Some(2) => BatchHeader::parse(bytes)?,
-            _ => return Err(invalid("magic", i64::from(magic.unwrap_or(0)))),
+        let bytes = self.rest.slice(..len as usize);
+        let header = match bytes.first_chunk() {
+            Some(header) if magic == Some(2) => BatchHeader::parse(header)?,
+            _ => legacy::parse_header(&bytes)?,
         };
-        let bytes = self.rest.split_to(len as usize);
+        self.rest.advance(bytes.len());
         Ok(Some(Batch { header, bytes }))
     }
 }
@@ -85,9 +87,6 @@ fn encoded_len(bytes: &[u8]) -> Option<i64> {
     let length = bytes.get(8..)?.first_chunk()?;
     Some(LOG_OVERHEAD as i64 + i64::from(i32::from_be_bytes(*length)))
 }
-
-/// The smallest message: offset, size, CRC, magic, attributes, and the lengths of key and value.
-const LEGACY_LEN_MIN: usize = LOG_OVERHEAD + 14;
 
 /// One batch, with its header read and its records still as they came.
 #[derive(Debug, Clone)]
@@ -113,7 +112,10 @@ impl Batch {
     /// # Errors
     /// [`RecordsError::CrcMismatch`].
     pub fn verify_crc(&self) -> Result<(), RecordsError> {
-        let computed = crc::crc32c(&self.bytes[ATTRIBUTES_AT..]);
+        let computed = match self.header.magic {
+            2 => crc::crc32c(&self.bytes[ATTRIBUTES_AT..]),
+            _ => crc::crc32(&self.bytes[MAGIC_AT..]),
+        };
         match self.header.crc {
             stored if stored == computed => Ok(()),
             stored => {
@@ -133,6 +135,14 @@ impl Batch {
         scratch: &mut Scratch,
         buffer: &mut Vec<u8>,
     ) -> Result<RecordSection, RecordsError> {
-        RecordSection::decompressed(&self.header, self.bytes.slice(BATCH_HEADER_LEN..), scratch, buffer)
+        match self.header.magic {
+            2 => RecordSection::decompressed(
+                &self.header,
+                self.bytes.slice(BATCH_HEADER_LEN..),
+                scratch,
+                buffer,
+            ),
+            _ => legacy::section(&self.header, self.bytes.clone(), scratch, buffer),
+        }
     }
 }

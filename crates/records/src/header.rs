@@ -1,5 +1,6 @@
-use crate::Compression;
 use crate::error::RecordsError;
+use crate::sealed::ProducerStamp;
+use crate::{Compression, crc};
 
 /// The length of a batch's header (magic 2): what precedes its record section.
 pub const BATCH_HEADER_LEN: usize = 61;
@@ -69,6 +70,25 @@ pub struct BatchHeader {
 }
 
 impl BatchHeader {
+    /// The header of an empty batch at this offset: create time, no leader epoch, not compressed.
+    pub fn new(base_offset: i64, stamp: &ProducerStamp) -> Self {
+        Self {
+            base_offset,
+            batch_length: (BATCH_HEADER_LEN - LOG_OVERHEAD) as i32,
+            partition_leader_epoch: NO_PARTITION_LEADER_EPOCH,
+            magic: 2,
+            crc: 0,
+            attributes: if stamp.is_transactional { Attributes::TRANSACTIONAL } else { 0 },
+            last_offset_delta: 0,
+            base_timestamp: NO_TIMESTAMP,
+            max_timestamp: NO_TIMESTAMP,
+            producer_id: stamp.producer_id,
+            producer_epoch: stamp.producer_epoch,
+            base_sequence: stamp.base_sequence,
+            records_count: 0,
+        }
+    }
+
     /// Reads the header of a batch of magic 2 and checks what can be checked without the rest of the batch: its length
     /// and its record count.
     ///
@@ -189,6 +209,46 @@ impl BatchHeader {
             NO_SEQUENCE => NO_SEQUENCE,
             base => increment_sequence(base, self.last_offset_delta),
         }
+    }
+
+    /// Marks it as transactional, or not. The checksum is not touched.
+    pub fn set_transactional(&mut self, transactional: bool) {
+        self.set(Attributes::TRANSACTIONAL, transactional);
+    }
+
+    /// Marks it as a control batch, or not. The checksum is not touched.
+    pub fn set_control(&mut self, control: bool) {
+        self.set(Attributes::CONTROL, control);
+    }
+
+    /// Sets when the cleaner may drop its tombstones and markers, which takes the place of `base_timestamp` (KIP-534).
+    /// The checksum is not touched.
+    pub fn set_delete_horizon(&mut self, horizon: i64) {
+        self.set(Attributes::DELETE_HORIZON, true);
+        self.base_timestamp = horizon;
+    }
+
+    /// Sets who gave the timestamps and the greatest one, and corrects the checksum, if it was right before, without
+    /// looking at the records: what a broker does with `message.timestamp.type=LogAppendTime` (Java:
+    /// `DefaultRecordBatch.setMaxTimestamp`).
+    ///
+    /// The other fields that a broker sets, `base_offset` and `partition_leader_epoch`, are not in the checksum.
+    pub fn set_timestamps(&mut self, timestamp_type: TimestampType, max_timestamp: i64) {
+        let before = self.crc_of_fields();
+        self.set(Attributes::LOG_APPEND_TIME, timestamp_type == TimestampType::LogAppendTime);
+        self.max_timestamp = max_timestamp;
+        let section_len = self.encoded_len().saturating_sub(BATCH_HEADER_LEN) as u32;
+        // What the section adds to the checksum is the same before and after.
+        self.crc ^= crc::combine(before ^ self.crc_of_fields(), 0, section_len);
+    }
+
+    /// CRC-32C of the fields that the checksum covers.
+    pub(crate) fn crc_of_fields(&self) -> u32 {
+        crc::crc32c(&self.to_bytes()[ATTRIBUTES_AT..])
+    }
+
+    fn set(&mut self, flag: i16, value: bool) {
+        self.attributes = if value { self.attributes | flag } else { self.attributes & !flag };
     }
 
     fn has(&self, flag: i16) -> bool {

@@ -9,18 +9,24 @@ mod batches;
 mod builder;
 mod codec;
 mod compression;
+mod control;
 mod crc;
 mod encode;
+mod encoder;
 mod error;
 mod header;
+mod legacy;
 mod record;
 mod sealed;
+mod validate;
 mod varint;
 
 pub use batches::{Batch, Batches, Incomplete};
 pub use builder::{BatchBuilder, BatchFull, HeaderRef, RecordParts};
 pub use codec::{DECOMPRESSED_BYTES_MAX, Scratch};
 pub use compression::{Codec, Compression, InvalidLevel, UnknownCompression};
+pub use control::{ControlType, TransactionMarker};
+pub use encoder::{BatchEncoder, EncodeError};
 pub use error::{CodecError, RecordsError};
 pub use header::{
     BATCH_HEADER_LEN, BatchHeader, NO_PARTITION_LEADER_EPOCH, NO_PRODUCER_EPOCH, NO_PRODUCER_ID, NO_SEQUENCE,
@@ -28,3 +34,4 @@ pub use header::{
 };
 pub use record::{HeaderSlice, Headers, RecordCursor, RecordIter, RecordRef, RecordSection};
 pub use sealed::{ProducerStamp, SealedBatch, SplitBatch};
+pub use validate::{InvalidBatch, InvalidRecord, RecordFault, RecordRules, RecordSummary};

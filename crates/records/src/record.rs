@@ -1,7 +1,7 @@
 use crate::codec::Scratch;
 use crate::error::RecordsError;
 use crate::header::{BatchHeader, TimestampType};
-use crate::varint;
+use crate::{Compression, legacy, varint};
 use bytes::Bytes;
 
 /// A record, as slices of the section that it was read from.
@@ -9,14 +9,14 @@ use bytes::Bytes;
 pub struct RecordRef<'a> {
     /// Its offset in the partition.
     pub offset: i64,
-    /// In milliseconds; the broker's time for every record of a batch with that timestamp type.
+    /// In milliseconds; the broker's time for every record of a batch with that timestamp type; -1 for none.
     pub timestamp: i64,
     /// The key; null and empty differ.
     pub key: Option<&'a [u8]>,
     /// The value; null and empty differ.
     pub value: Option<&'a [u8]>,
     /// Checked when the record was read.
-    headers: Headers<'a>,
+    pub(crate) headers: Headers<'a>,
 }
 
 impl<'a> RecordRef<'a> {
@@ -77,14 +77,34 @@ impl ExactSizeIterator for Headers<'_> {}
 #[derive(Debug, Clone)]
 pub struct RecordSection {
     data: Bytes,
-    base_offset: i64,
-    base_timestamp: i64,
-    /// Set when the broker's time stands for every record's.
-    append_timestamp: Option<i64>,
     record_count: u32,
+    format: SectionFormat,
+}
+
+/// How to make sense of the bytes of a section.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum SectionFormat {
+    /// Records of magic 2.
+    Current {
+        base_offset: i64,
+        base_timestamp: i64,
+        /// Set when the broker's time stands for every record's.
+        append_timestamp: Option<i64>,
+    },
+    /// Messages of magic 0 or 1.
+    Legacy {
+        /// What their offsets are relative to.
+        offset_base: i64,
+        /// As above.
+        append_timestamp: Option<i64>,
+    },
 }
 
 impl RecordSection {
+    pub(crate) fn new(data: Bytes, record_count: u32, format: SectionFormat) -> Self {
+        Self { data, record_count, format }
+    }
+
     /// The records of `section`, which is what follows `header` in a batch of magic 2.
     pub(crate) fn decompressed(
         header: &BatchHeader,
@@ -93,25 +113,16 @@ impl RecordSection {
         buffer: &mut Vec<u8>,
     ) -> Result<Self, RecordsError> {
         let data = match header.compression()? {
-            crate::Compression::None => section,
-            compression => {
-                let mut out = std::mem::take(buffer);
-                out.clear();
-                if let Err(error) = scratch.decompress(compression, &section, &mut out) {
-                    *buffer = out;
-                    return Err(RecordsError::Codec { base_offset: header.base_offset, error });
-                }
-                Bytes::from(out)
-            }
+            Compression::None => section,
+            compression => scratch.decompress(compression, &section, buffer, header.base_offset)?,
         };
-        Ok(Self {
-            data,
+        let format = SectionFormat::Current {
             base_offset: header.base_offset,
             base_timestamp: header.base_timestamp,
             append_timestamp: (header.timestamp_type() == TimestampType::LogAppendTime)
                 .then_some(header.max_timestamp),
-            record_count: header.records_count.max(0) as u32,
-        })
+        };
+        Ok(Self::new(data, header.records_count.max(0) as u32, format))
     }
 
     /// How many records the batch says it has.
@@ -131,13 +142,13 @@ impl RecordSection {
 
     /// Walks the records in order. After an error there is nothing more.
     pub fn iter(&self) -> RecordIter<'_> {
-        RecordIter { section: self, rest: &self.data, index: 0, failed: false }
+        RecordIter { section: self, rest: &self.data, index: 0 }
     }
 
     /// Walks the records from a place on that [`RecordIter::cursor`] told of this section.
     pub fn iter_from(&self, cursor: RecordCursor) -> RecordIter<'_> {
         let rest = self.data.get(cursor.at..).unwrap_or_default();
-        RecordIter { section: self, rest, index: cursor.index, failed: false }
+        RecordIter { section: self, rest, index: cursor.index }
     }
 
     /// The buffer for the next batch, if nobody else holds these bytes any more.
@@ -171,7 +182,6 @@ pub struct RecordIter<'a> {
     section: &'a RecordSection,
     rest: &'a [u8],
     index: u32,
-    failed: bool,
 }
 
 impl<'a> Iterator for RecordIter<'a> {
@@ -179,16 +189,18 @@ impl<'a> Iterator for RecordIter<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        if self.failed {
-            return None;
+        if self.index >= self.section.record_count {
+            return self.end();
         }
-        if self.index == self.section.record_count {
-            return match self.rest {
-                [] => None,
-                _ => Some(Err(self.fail("bytes are left after the last record"))),
-            };
-        }
-        match take_record(&mut self.rest, self.section) {
+        let record = match self.section.format {
+            SectionFormat::Current { base_offset, base_timestamp, append_timestamp } => {
+                take_record(&mut self.rest, base_offset, base_timestamp, append_timestamp)
+            }
+            SectionFormat::Legacy { offset_base, append_timestamp } => {
+                legacy::take_record(&mut self.rest, offset_base, append_timestamp)
+            }
+        };
+        match record {
             Ok(record) => {
                 self.index += 1;
                 Some(Ok(record))
@@ -196,26 +208,51 @@ impl<'a> Iterator for RecordIter<'a> {
             Err(what) => Some(Err(self.fail(what))),
         }
     }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        // One more for an error; and none of them is sure to come.
+        (0, Some(self.section.record_count.saturating_sub(self.index) as usize + 1))
+    }
 }
 
-impl RecordIter<'_> {
+impl<'a> RecordIter<'a> {
     /// The place before the next record, for [`RecordSection::iter_from`].
     #[inline]
     pub fn cursor(&self) -> RecordCursor {
-        RecordCursor { at: self.section.data.len() - self.rest.len(), index: self.index }
+        RecordCursor { at: self.section.len() - self.rest.len(), index: self.index }
     }
 
     #[cold]
+    fn end(&mut self) -> Option<Result<RecordRef<'a>, RecordsError>> {
+        match self.rest {
+            [] => None,
+            _ => Some(Err(self.fail("bytes are left after the last record"))),
+        }
+    }
+
+    /// The error for this record; nothing follows it.
+    #[cold]
     fn fail(&mut self, what: &'static str) -> RecordsError {
-        self.failed = true;
-        RecordsError::InvalidRecord { base_offset: self.section.base_offset, index: self.index, what }
+        let base_offset = match self.section.format {
+            SectionFormat::Current { base_offset, .. } => base_offset,
+            SectionFormat::Legacy { offset_base, .. } => offset_base,
+        };
+        let error = RecordsError::InvalidRecord { base_offset, index: self.index, what };
+        self.rest = &[];
+        self.index = self.section.record_count;
+        error
     }
 }
 
-/// Takes one record from the front of `input` (Java: `DefaultRecord.readFrom`).
+/// Takes one record of magic 2 from the front of `input` (Java: `DefaultRecord.readFrom`).
 #[inline]
-fn take_record<'a>(input: &mut &'a [u8], section: &RecordSection) -> Result<RecordRef<'a>, &'static str> {
-    let len = varint::take_i32(input).ok_or("there is no whole record length")?;
+fn take_record<'a>(
+    input: &mut &'a [u8],
+    base_offset: i64,
+    base_timestamp: i64,
+    append_timestamp: Option<i64>,
+) -> Result<RecordRef<'a>, &'static str> {
+    let len = varint::take_i32(input).ok_or("it has no valid length")?;
     let len = usize::try_from(len).map_err(|_| "its length is negative")?;
     let (mut body, rest) =
         input.split_at_checked(len).ok_or("it is longer than what is left of its batch")?;
@@ -227,27 +264,26 @@ fn take_record<'a>(input: &mut &'a [u8], section: &RecordSection) -> Result<Reco
     let offset_delta = varint::take_i32(&mut body).ok_or("it has no valid offset delta")?;
     let key = take_nullable(&mut body).ok_or("it ends within its key")?;
     let value = take_nullable(&mut body).ok_or("it ends within its value")?;
-    let headers = Headers::checked(body)?;
     Ok(RecordRef {
-        offset: section.base_offset.wrapping_add(i64::from(offset_delta)),
-        timestamp: match section.append_timestamp {
-            None => section.base_timestamp.wrapping_add(timestamp_delta),
-            Some(timestamp) => timestamp,
-        },
+        offset: base_offset.wrapping_add(i64::from(offset_delta)),
+        timestamp: append_timestamp.unwrap_or(base_timestamp.wrapping_add(timestamp_delta)),
         key,
         value,
-        headers,
+        headers: Headers::checked(body)?,
     })
 }
 
 impl<'a> Headers<'a> {
+    /// None, as a record without headers has them.
+    pub(crate) const NONE: Self = Self { raw: &[0], rest: &[], left: 0 };
+
     /// The headers in `raw`, which must be all that is left of the record.
     #[inline]
     fn checked(raw: &'a [u8]) -> Result<Self, &'static str> {
-        if let [0] = raw {
-            return Ok(Self { raw, rest: &[], left: 0 });
+        match raw {
+            [0] => Ok(Self::NONE),
+            _ => Self::walked(raw),
         }
-        Self::walked(raw)
     }
 
     fn walked(raw: &'a [u8]) -> Result<Self, &'static str> {

@@ -1,10 +1,7 @@
 use crate::builder::{BatchBuilder, BatchFull};
 use crate::codec::Scratch;
 use crate::error::RecordsError;
-use crate::header::{
-    ATTRIBUTES_AT, Attributes, BATCH_HEADER_LEN, BatchHeader, CRC_AT, LOG_OVERHEAD,
-    NO_PARTITION_LEADER_EPOCH, NO_PRODUCER_EPOCH, NO_PRODUCER_ID, NO_SEQUENCE,
-};
+use crate::header::{BATCH_HEADER_LEN, BatchHeader, NO_PRODUCER_EPOCH, NO_PRODUCER_ID, NO_SEQUENCE};
 use crate::record::RecordSection;
 use crate::{Codec, Compression, crc};
 use bytes::{Bytes, BytesMut};
@@ -69,11 +66,9 @@ impl SealedBatch {
 
     /// The header with this stamp: base offset 0, no leader epoch, and the checksum of header and section.
     pub fn header(&self, stamp: &ProducerStamp) -> [u8; BATCH_HEADER_LEN] {
-        let mut bytes = self.header_fields(stamp).to_bytes();
-        let header_crc = crc::crc32c(&bytes[ATTRIBUTES_AT..]);
-        let crc = crc::combine(header_crc, self.section_crc, self.section.len() as u32);
-        bytes[CRC_AT..ATTRIBUTES_AT].copy_from_slice(&crc.to_be_bytes());
-        bytes
+        let mut header = self.header_fields(stamp);
+        header.crc = crc::combine(header.crc_of_fields(), self.section_crc, self.section.len() as u32);
+        header.to_bytes()
     }
 
     /// The record section, compressed if the batch is: what follows the header.
@@ -152,22 +147,14 @@ impl SealedBatch {
     }
 
     fn header_fields(&self, stamp: &ProducerStamp) -> BatchHeader {
-        let transactional = if stamp.is_transactional { Attributes::TRANSACTIONAL } else { 0 };
-        BatchHeader {
-            base_offset: 0,
-            batch_length: (BATCH_HEADER_LEN - LOG_OVERHEAD + self.section.len()) as i32,
-            partition_leader_epoch: NO_PARTITION_LEADER_EPOCH,
-            magic: 2,
-            crc: 0,
-            attributes: i16::from(self.compression().id()) | transactional,
-            last_offset_delta: self.record_count.saturating_sub(1) as i32,
-            base_timestamp: self.base_timestamp,
-            max_timestamp: self.max_timestamp,
-            producer_id: stamp.producer_id,
-            producer_epoch: stamp.producer_epoch,
-            base_sequence: stamp.base_sequence,
-            records_count: self.record_count as i32,
-        }
+        let mut header = BatchHeader::new(0, stamp);
+        header.batch_length += self.section.len() as i32;
+        header.attributes |= i16::from(self.compression().id());
+        header.last_offset_delta = self.record_count.saturating_sub(1) as i32;
+        header.base_timestamp = self.base_timestamp;
+        header.max_timestamp = self.max_timestamp;
+        header.records_count = self.record_count as i32;
+        header
     }
 }
 

@@ -59,13 +59,6 @@ fn put_long(out: &mut [u8], mut rest: u64) -> usize {
     at + 1
 }
 
-/// Appends `value` to `out`.
-pub(crate) fn push(out: &mut Vec<u8>, value: i64) {
-    let mut bytes = [0; VARLONG_LEN_MAX];
-    let len = put(&mut bytes, value);
-    out.extend_from_slice(&bytes[..len]);
-}
-
 /// Takes a varlong from the front of `input`; `None` when it is cut off or longer than 64 bits.
 #[inline(always)]
 pub(crate) fn take_i64(input: &mut &[u8]) -> Option<i64> {
@@ -112,9 +105,9 @@ mod tests {
     use proptest::prelude::*;
 
     fn encoded(value: i64) -> Vec<u8> {
-        let mut out = Vec::new();
-        push(&mut out, value);
-        out
+        let mut out = [0; VARLONG_LEN_MAX];
+        let len = put(&mut out, value);
+        out[..len].to_vec()
     }
 
     #[test]

@@ -9,9 +9,9 @@ mod snappy;
 #[cfg(feature = "zstd")]
 mod zstd;
 
-use crate::error::CodecError;
+use crate::error::{CodecError, RecordsError};
 use crate::{Codec, Compression};
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 
 /// How many bytes a batch may decompress to unless said otherwise: 128 MiB.
 ///
@@ -20,11 +20,11 @@ pub const DECOMPRESSED_BYTES_MAX: usize = 128 << 20;
 
 /// A compressor and decompressor of record sections; its working memory stays with it.
 pub(crate) trait RecordCodec {
-    /// Appends the compressed form of `input` to `out`.
+    /// Writes the compressed form of `input` to `out`, which is empty.
     fn compress(&mut self, input: &[u8], level: Option<i32>, out: &mut Vec<u8>) -> Result<(), CodecError>;
 
-    /// Appends the decompressed form of `input` to `out`, at most `limit` bytes, and allocates in step with what the
-    /// input really yields.
+    /// Writes the decompressed form of `input` to `out`, which is empty: at most `limit` bytes, and memory in step with
+    /// what the input really yields.
     fn decompress(&mut self, input: &[u8], out: &mut Vec<u8>, limit: usize) -> Result<(), CodecError>;
 }
 
@@ -73,13 +73,14 @@ impl Scratch {
         codec: &Codec,
         section: &mut BytesMut,
     ) -> Result<(), CodecError> {
+        if codec.compression() == Compression::None {
+            return Ok(());
+        }
         let mut output = std::mem::take(&mut self.output);
         output.clear();
-        let compressed = match self.codec(codec.compression()) {
-            Ok(None) => return Ok(()),
-            Ok(Some(implementation)) => implementation.compress(section, codec.level(), &mut output),
-            Err(error) => Err(error),
-        };
+        let compressed = self
+            .codec(codec.compression())
+            .and_then(|implementation| implementation.compress(section, codec.level(), &mut output));
         if compressed.is_ok() {
             section.clear();
             section.extend_from_slice(&output);
@@ -88,33 +89,34 @@ impl Scratch {
         compressed
     }
 
-    /// Appends to `out` what `input` decompresses to.
+    /// What `input` decompresses to, in `buffer`, which is taken unless that fails.
+    ///
+    /// `base_offset` names the batch in errors. `compression` is not [`Compression::None`].
     pub(crate) fn decompress(
         &mut self,
         compression: Compression,
         input: &[u8],
-        out: &mut Vec<u8>,
-    ) -> Result<(), CodecError> {
+        buffer: &mut Vec<u8>,
+        base_offset: i64,
+    ) -> Result<Bytes, RecordsError> {
         let limit = self.decompressed_max;
-        match self.codec(compression)? {
-            None => out.extend_from_slice(input),
-            Some(implementation) => implementation.decompress(input, out, limit)?,
-        }
-        Ok(())
+        buffer.clear();
+        self.codec(compression)
+            .and_then(|codec| codec.decompress(input, buffer, limit))
+            .map_err(|error| RecordsError::Codec { base_offset, error })?;
+        Ok(Bytes::from(std::mem::take(buffer)))
     }
 
-    fn codec(&mut self, compression: Compression) -> Result<Option<&mut dyn RecordCodec>, CodecError> {
+    fn codec(&mut self, compression: Compression) -> Result<&mut dyn RecordCodec, CodecError> {
         match compression {
-            Compression::None => Ok(None),
             #[cfg(feature = "gzip")]
-            Compression::Gzip => Ok(Some(&mut self.gzip)),
+            Compression::Gzip => Ok(&mut self.gzip),
             #[cfg(feature = "snappy")]
-            Compression::Snappy => Ok(Some(&mut self.snappy)),
+            Compression::Snappy => Ok(&mut self.snappy),
             #[cfg(feature = "lz4")]
-            Compression::Lz4 => Ok(Some(&mut self.lz4)),
+            Compression::Lz4 => Ok(&mut self.lz4),
             #[cfg(feature = "zstd")]
-            Compression::Zstd => Ok(Some(&mut self.zstd)),
-            #[cfg(not(all(feature = "gzip", feature = "snappy", feature = "lz4", feature = "zstd")))]
+            Compression::Zstd => Ok(&mut self.zstd),
             disabled => Err(CodecError::Disabled(disabled)),
         }
     }
