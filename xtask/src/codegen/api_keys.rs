@@ -2,14 +2,14 @@
 
 use std::fmt::Write;
 
-use super::HEADER;
+use super::header;
 use super::spec::{Kind, Message};
 
 pub(crate) fn file(messages: &[Message]) -> String {
     let mut requests: Vec<&Message> =
         messages.iter().filter(|message| message.kind == Kind::Request).collect();
     requests.sort_by_key(|request| request.api_key);
-    let mut out = String::from(HEADER);
+    let mut out = header();
     out.push_str("use crate::api::{ApiSpec, VersionRange};\n\n");
     out.push_str(
         "/// Which request is meant: the first field of each request, with Kafka's names and numbers.\n///\n\

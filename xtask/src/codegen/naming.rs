@@ -25,3 +25,19 @@ pub(crate) fn camel(name: &str) -> String {
 pub(crate) fn file(message: &str) -> String {
     format!("{}.rs", snake(message))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_follow_rust() {
+        let names = ["ThrottleTimeMs", "V3AndBelowTopics", "KRaftVersion", "Type", "timeoutMs"];
+        assert_eq!(
+            names.map(snake),
+            ["throttle_time_ms", "v3_and_below_topics", "k_raft_version", "type_", "timeout_ms"]
+        );
+        assert_eq!(camel("ThrottleTimeMs"), "throttleTimeMs");
+        assert_eq!(file("FetchRequest"), "fetch_request.rs");
+    }
+}

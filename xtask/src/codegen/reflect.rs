@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use super::spec::{Condition, Field, Message, Struct};
 use super::structs::is_option;
-use super::{HEADER, naming};
+use super::{header, naming};
 
 /// What the kafka-protocol crate 0.18 does not have.
 const NOT_IN_ORACLE: [&str; 5] = [
@@ -21,7 +21,7 @@ pub(crate) fn files(messages: &[Message]) -> BTreeMap<String, String> {
 }
 
 fn fields(messages: &[Message]) -> String {
-    let mut out = String::from(HEADER);
+    let mut out = header();
     out.push_str("use milena_protocol::messages::*;\n\nuse crate::reflect::{Entry, Fields, Reflect};\n\n");
     out.push_str("/// All messages.\npub(crate) const MESSAGES: &[Entry] = &[\n");
     for message in messages {
@@ -77,7 +77,7 @@ fn when(condition: Condition, statement: &str) -> String {
 }
 
 fn oracle(messages: &[Message]) -> String {
-    let mut out = String::from(HEADER);
+    let mut out = header();
     out.push_str("use kafka_protocol::messages::*;\n\nuse crate::oracle::Oracle;\n\n");
     out.push_str("/// The messages that the oracle has.\npub(crate) const ORACLES: &[(&str, Oracle)] = &[\n");
     for message in messages.iter().filter(|message| !NOT_IN_ORACLE.contains(&message.name.as_str())) {

@@ -354,3 +354,90 @@ fn text<'a>(json: &'a Value, key: &str) -> Result<&'a str> {
 fn items<'a>(json: &'a Value, key: &str) -> &'a [Value] {
     json.get(key).and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn versions(text: &str) -> Versions {
+        Versions::parse(text).unwrap()
+    }
+
+    fn condition(field: &str, known: &str) -> Condition {
+        versions(field).condition(versions(known))
+    }
+
+    #[test]
+    fn versions_are_read_as_kafka_writes_them() {
+        for text in ["3", "3-5", "3+"] {
+            assert_eq!(versions(text).to_string(), text);
+        }
+        assert!(versions("none").is_empty());
+        assert!(versions("3-5").within(versions("6+")).is_empty());
+        assert!(Versions::parse("x").is_err());
+    }
+
+    #[test]
+    fn a_field_is_guarded_only_where_some_known_version_lacks_it() {
+        let when = |present: &str, absent: &str| Condition::When(present.to_owned(), absent.to_owned());
+        assert_eq!(condition("0+", "4-18"), Condition::Always);
+        assert_eq!(condition("0-3", "4-18"), Condition::Never);
+        assert_eq!(condition("12+", "4-18"), when("version >= 12", "version < 12"));
+        assert_eq!(condition("0-12", "4-18"), when("version <= 12", "version > 12"));
+        assert_eq!(condition("7", "4-18"), when("version == 7", "version != 7"));
+        let between = "(7..=12).contains(&version)";
+        assert_eq!(condition("7-12", "4-18"), when(between, &format!("!{between}")));
+    }
+
+    #[test]
+    fn defaults_are_read_in_all_their_forms() {
+        let default = |json: Value| Default::parse(Some(&json)).unwrap();
+        assert_eq!(Default::parse(None), Ok(Default::Zero));
+        assert_eq!(default(json!("0x7fffffff")), Default::Number(0x7fff_ffff));
+        assert_eq!(default(json!("-2147483648")), Default::Number(-2_147_483_648));
+        assert_eq!(default(json!("null")), Default::Null);
+        assert_eq!(default(json!(true)), Default::True);
+        assert_eq!(default(json!("")), Default::Zero);
+        assert!(Default::parse(Some(&json!("some text"))).is_err());
+    }
+
+    /// A request with this field.
+    fn parse(field: &Value) -> Result<Option<Message>> {
+        Message::parse(&json!({
+            "type": "request", "name": "TestRequest", "apiKey": 7, "listeners": ["controller"],
+            "validVersions": "2-5", "flexibleVersions": "4+", "fields": [field],
+        }))
+    }
+
+    #[test]
+    fn structs_are_collected_and_fields_of_dropped_versions_are_not() {
+        let inner = json!([
+            { "name": "Kept", "type": "int16", "versions": "0+" },
+            { "name": "Dropped", "type": "int16", "versions": "0-1" },
+        ]);
+        let field = json!({ "name": "Things", "type": "[]Thing", "versions": "3+", "fields": inner });
+        let message = parse(&field).unwrap().unwrap();
+        assert_eq!((message.api_key, message.flexible_since()), (Some(7), Some(4)));
+        let names: Vec<&str> = message.structs.iter().map(|item| item.name.as_str()).collect();
+        assert_eq!(names, ["TestRequest", "Thing"]);
+        let thing = &message.structs[1];
+        assert_eq!(thing.versions, Versions { first: 3, last: 5 });
+        assert_eq!(thing.fields.iter().map(|field| field.name.as_str()).collect::<Vec<_>>(), ["Kept"]);
+    }
+
+    #[test]
+    fn what_the_generator_would_get_wrong_is_refused() {
+        let tagged = |kind: &str| json!({ "name": "F", "type": kind, "versions": "4+", "taggedVersions": "4+", "tag": 0 });
+        assert!(parse(&tagged("int8")).is_ok());
+        assert!(parse(&tagged("records")).is_err());
+        let mut nullable = tagged("Thing");
+        nullable["nullableVersions"] = json!("4+");
+        assert!(parse(&nullable).is_err());
+        let mut in_part = tagged("int8");
+        in_part["versions"] = json!("3+");
+        assert!(parse(&in_part).is_err());
+        assert!(parse(&json!({ "name": "F", "type": "int128", "versions": "0+" })).is_err());
+    }
+}

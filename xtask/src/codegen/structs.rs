@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::spec::{Default, Field, Kind, Message, Shape, Struct, Type, Versions};
-use super::{HEADER, decode, encode, naming};
+use super::{decode, encode, header, naming};
 
 /// Fields that `Debug` does not print: passwords, tokens, and values of settings that may hold either.
 const SECRETS: [(&str, &str); 11] = [
@@ -22,7 +22,7 @@ const SECRETS: [(&str, &str); 11] = [
 
 /// The file of a message.
 pub(crate) fn file(message: &Message) -> String {
-    let mut out = String::from(HEADER);
+    let mut out = header();
     let _ = writeln!(out, "//! `{}`{}, {}.\n", message.name, key_of(message), versions_of(message));
     out.push_str("use crate::codec::*;\n\n");
     for (position, item) in message.structs.iter().enumerate() {
@@ -42,7 +42,7 @@ pub(crate) fn file(message: &Message) -> String {
 
 /// `mod.rs`: all messages, each module public for the structs inside its message.
 pub(crate) fn index(messages: &[Message]) -> String {
-    let mut out = String::from(HEADER);
+    let mut out = header();
     out.push_str("//! Kafka's messages, one module for each, with Kafka's names.\n\n");
     for message in messages {
         let _ = writeln!(out, "pub mod {};", naming::snake(&message.name));
@@ -196,6 +196,19 @@ fn default(out: &mut String, item: &Struct, is_flexible: bool) {
 
 fn is_secret(item: &Struct, field: &Field) -> bool {
     SECRETS.contains(&(item.name.as_str(), field.name.as_str()))
+}
+
+/// Fails when a field in [`SECRETS`] is not there: it would be printed under its new name.
+pub(crate) fn check_secrets(messages: &[Message]) -> Result<(), String> {
+    let structs = || messages.iter().flat_map(|message| &message.structs);
+    for (structure, name) in SECRETS {
+        let is_there =
+            |item: &Struct| item.name == structure && item.fields.iter().any(|field| field.name == name);
+        if !structs().any(is_there) {
+            return Err(format!("no field {name} in {structure}, which was to be kept secret"));
+        }
+    }
+    Ok(())
 }
 
 fn has_secrets(item: &Struct) -> bool {
