@@ -8,28 +8,51 @@ use super::structs::{default_value, is_option};
 
 pub(crate) fn function(item: &Struct, is_flexible: bool) -> String {
     let mut body = String::new();
+    // Neighbours under the same condition share its block.
+    let mut block: Option<(String, String)> = None;
     for field in &item.fields {
-        match field.tag {
-            None => untagged(&mut body, item, field),
-            Some(_) => refuse_where_absent(&mut body, item, field),
+        let Some((condition, statement)) = only_where_present(item, field) else {
+            close(&mut body, block.take());
+            match field.tag {
+                None => untagged(&mut body, item, field),
+                Some(_) => refuse_where_absent(&mut body, item, field),
+            }
+            continue;
+        };
+        match &mut block {
+            Some((open, statements)) if *open == condition => statements.push_str(&statement),
+            _ => close(&mut body, block.replace((condition, statement))),
         }
     }
+    close(&mut body, block);
     body.push_str(&if is_flexible { tagged_fields(item) } else { "Ok(())\n".to_owned() });
     let version = if item.depends_on_version() { "version" } else { "_version" };
     format!("fn write(&self, out: &mut Encoder, {version}: i16) -> Result<(), EncodeError> {{\n{body}}}\n")
 }
 
+fn close(body: &mut String, block: Option<(String, String)>) {
+    if let Some((condition, statements)) = block {
+        let _ = writeln!(body, "if {condition} {{\n{statements}}}");
+    }
+}
+
+/// The condition and the statement of a field that versions without it leave out silently.
+fn only_where_present(item: &Struct, field: &Field) -> Option<(String, String)> {
+    match field.versions.condition(item.versions) {
+        Condition::When(present, _) if field.ignorable && field.tag.is_none() => {
+            Some((present, write_statement(item, field)))
+        }
+        _ => None,
+    }
+}
+
 fn untagged(body: &mut String, item: &Struct, field: &Field) {
     let statement = write_statement(item, field);
     match field.versions.condition(item.versions) {
-        Condition::Always => body.push_str(&statement),
-        Condition::When(present, _) if field.ignorable => {
-            let _ = writeln!(body, "if {present} {{\n{statement}}}");
-        }
         Condition::When(present, _) => {
             let _ = writeln!(body, "if {present} {{\n{statement}}} {}", refusal(item, field, "else if "));
         }
-        Condition::Never => {}
+        _ => body.push_str(&statement),
     }
 }
 

@@ -19,8 +19,6 @@ impl Wire for ApiVersionsRequest {
     fn write(&self, out: &mut Encoder, version: i16) -> Result<(), EncodeError> {
         if version >= 3 {
             out.string("client_software_name", &self.client_software_name)?;
-        }
-        if version >= 3 {
             out.string("client_software_version", &self.client_software_version)?;
         }
         out.unknown_tagged_fields(&self.unknown_tagged_fields)

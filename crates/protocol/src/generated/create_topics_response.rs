@@ -80,11 +80,7 @@ impl Wire for CreatableTopicResult {
         out.nullable_string("error_message", self.error_message.as_deref())?;
         if version >= 5 {
             out.i32(self.num_partitions);
-        }
-        if version >= 5 {
             out.i16(self.replication_factor);
-        }
-        if version >= 5 {
             out.nullable_array("configs", self.configs.as_deref(), version)?;
         }
         let mut tags = out.tagged_fields(&self.unknown_tagged_fields)?;

@@ -148,8 +148,6 @@ impl Wire for DescribeConfigsResourceResult {
         out.array("synonyms", &self.synonyms, version)?;
         if version >= 3 {
             out.i8(self.config_type);
-        }
-        if version >= 3 {
             out.nullable_string("documentation", self.documentation.as_deref())?;
         }
         out.unknown_tagged_fields(&self.unknown_tagged_fields)

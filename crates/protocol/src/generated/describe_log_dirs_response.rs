@@ -77,8 +77,6 @@ impl Wire for DescribeLogDirsResult {
         out.array("topics", &self.topics, version)?;
         if version >= 4 {
             out.i64(self.total_bytes);
-        }
-        if version >= 4 {
             out.i64(self.usable_bytes);
         }
         if version >= 5 {

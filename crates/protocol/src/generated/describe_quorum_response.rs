@@ -260,8 +260,6 @@ impl Wire for ReplicaState {
         out.i64(self.log_end_offset);
         if version >= 1 {
             out.i64(self.last_fetch_timestamp);
-        }
-        if version >= 1 {
             out.i64(self.last_caught_up_timestamp);
         }
         out.unknown_tagged_fields(&self.unknown_tagged_fields)

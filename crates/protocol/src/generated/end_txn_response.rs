@@ -37,8 +37,6 @@ impl Wire for EndTxnResponse {
         out.error_code(self.error_code);
         if version >= 5 {
             out.i64(self.producer_id);
-        }
-        if version >= 5 {
             out.i16(self.producer_epoch);
         }
         out.unknown_tagged_fields(&self.unknown_tagged_fields)

@@ -71,8 +71,6 @@ impl Wire for FetchRequest {
         out.i8(self.isolation_level);
         if version >= 7 {
             out.i32(self.session_id);
-        }
-        if version >= 7 {
             out.i32(self.session_epoch);
         }
         out.array("topics", &self.topics, version)?;

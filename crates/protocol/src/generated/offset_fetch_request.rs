@@ -137,8 +137,6 @@ impl Wire for OffsetFetchRequestGroup {
         out.string("group_id", &self.group_id)?;
         if version >= 9 {
             out.nullable_string("member_id", self.member_id.as_deref())?;
-        }
-        if version >= 9 {
             out.i32(self.member_epoch);
         }
         out.nullable_array("topics", self.topics.as_deref(), version)?;

@@ -135,8 +135,6 @@ impl Wire for PartitionProduceResponse {
         }
         if version >= 8 {
             out.array("record_errors", &self.record_errors, version)?;
-        }
-        if version >= 8 {
             out.nullable_string("error_message", self.error_message.as_deref())?;
         }
         if version < 10 && self.current_leader != LeaderIdAndEpoch::default() {

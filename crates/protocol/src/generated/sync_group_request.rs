@@ -37,8 +37,6 @@ impl Wire for SyncGroupRequest {
         }
         if version >= 5 {
             out.nullable_string("protocol_type", self.protocol_type.as_deref())?;
-        }
-        if version >= 5 {
             out.nullable_string("protocol_name", self.protocol_name.as_deref())?;
         }
         out.array("assignments", &self.assignments, version)?;

@@ -29,8 +29,6 @@ impl Wire for SyncGroupResponse {
         out.error_code(self.error_code);
         if version >= 5 {
             out.nullable_string("protocol_type", self.protocol_type.as_deref())?;
-        }
-        if version >= 5 {
             out.nullable_string("protocol_name", self.protocol_name.as_deref())?;
         }
         out.bytes("assignment", &self.assignment)?;

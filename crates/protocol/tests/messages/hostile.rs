@@ -2,7 +2,10 @@
 
 use allocation_counter::measure;
 use bytes::{Bytes, BytesMut};
-use milena_protocol::DecodeProblem;
+use milena_protocol::messages::{ConsumerProtocolSubscription, HeartbeatRequest};
+use milena_protocol::{
+    DecodeProblem, decode_api_versions_response, decode_prefixed, decode_request_header, decode_response,
+};
 
 use crate::generated::fields::MESSAGES;
 use crate::golden::golden;
@@ -115,6 +118,19 @@ fn random_bytes_are_survived() {
             let bytes: Bytes = (0..random.below(300)).map(|_| random.below(limit) as u8).collect();
             try_decode(entry, bytes, version);
         }
+    }
+}
+
+#[test]
+fn random_frames_are_survived() {
+    let mut random = Random(6);
+    for round in 0..10_000 {
+        let limit = if round % 2 == 0 { 256 } else { 4 };
+        let frame: Bytes = (0..random.below(40)).map(|_| random.below(limit) as u8).collect();
+        let _ = decode_request_header(frame.clone());
+        let _ = decode_response::<HeartbeatRequest>(frame.clone(), 4);
+        let _ = decode_api_versions_response(frame.clone(), 4);
+        let _ = decode_prefixed::<ConsumerProtocolSubscription>(frame);
     }
 }
 
