@@ -5,12 +5,12 @@ use std::time::Duration;
 /// How long to wait before the n-th attempt: doubling from `initial` to `max`, spread by ±20 %.
 ///
 /// Kafka: `retry.backoff.ms` and `retry.backoff.max.ms`, or `reconnect.backoff.ms` and `reconnect.backoff.max.ms`; factor and
-/// jitter as in `CommonClientConfigs`.
+/// jitter as in `CommonClientConfigs`, the bound after the jitter as in `ExponentialBackoff`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Backoff {
     /// The first wait.
     pub initial: Duration,
-    /// The longest wait, jitter aside.
+    /// The longest wait.
     pub max: Duration,
 }
 
@@ -26,7 +26,8 @@ impl Backoff {
     pub fn delay(&self, failures: u32, unit_random: f64) -> Duration {
         let doublings = failures.saturating_sub(1).min(30);
         let base = self.initial.saturating_mul(1 << doublings).min(self.max);
-        base.mul_f64(1.0 - Self::JITTER + 2.0 * Self::JITTER * unit_random.clamp(0.0, 1.0))
+        let spread = 1.0 - Self::JITTER + 2.0 * Self::JITTER * unit_random.clamp(0.0, 1.0);
+        Duration::try_from_secs_f64(base.as_secs_f64() * spread).map_or(self.max, |wait| wait.min(self.max))
     }
 }
 
@@ -51,6 +52,8 @@ mod tests {
     #[test]
     fn any_number_of_failures_is_bounded() {
         assert_eq!(BACKOFF.delay(u32::MAX, 0.5).as_millis(), 1_000);
+        assert_eq!(BACKOFF.delay(u32::MAX, 1.0).as_millis(), 1_000);
+        assert_eq!(Backoff::new(Duration::MAX, Duration::MAX).delay(9, 1.0), Duration::MAX);
         assert_eq!(BACKOFF.delay(0, 0.5).as_millis(), 100);
     }
 }

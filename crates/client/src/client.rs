@@ -7,11 +7,12 @@ use milena_protocol::messages::FindCoordinatorRequest;
 use milena_protocol::{ErrorCode, Request};
 
 use crate::Address;
-use crate::broker::BrokerPool;
 use crate::config::ClientConfig;
 use crate::connection::{self, ApiVersions, Connection, ConnectionError, RequestError};
 use crate::env::{Env, Task};
 use crate::metadata::{self, MetadataHandle};
+use crate::metrics::{Metrics, Snapshot};
+use crate::pool::BrokerPool;
 
 /// A client of one cluster; cheap to clone. Its metadata task ends with the last clone.
 #[derive(Clone)]
@@ -24,6 +25,9 @@ struct Inner {
     config: Arc<ClientConfig>,
     metadata: MetadataHandle,
     pool: Arc<BrokerPool>,
+    metrics: Metrics,
+    /// The moment from which the metrics count time.
+    started_at: Instant,
     _metadata_task: Task,
 }
 
@@ -66,7 +70,10 @@ impl Client {
         let pool = Arc::new(BrokerPool::new(env.clone(), config.clone()));
         let metadata = MetadataHandle::new(env.clone(), &config);
         let metadata_task = env.spawn(metadata::run(metadata.clone(), pool.clone()));
-        Self { inner: Arc::new(Inner { env, config, metadata, pool, _metadata_task: metadata_task }) }
+        let metrics = Metrics::new(config.metrics_sampling);
+        let started_at = env.now();
+        let inner = Inner { env, config, metadata, pool, metrics, started_at, _metadata_task: metadata_task };
+        Self { inner: Arc::new(inner) }
     }
 
     /// The door to time, randomness, sockets and tasks.
@@ -84,6 +91,21 @@ impl Client {
         &self.inner.metadata
     }
 
+    /// Where the parts of this client register their numbers.
+    pub fn metrics_registry(&self) -> &Metrics {
+        &self.inner.metrics
+    }
+
+    /// All numbers of this client and of everything that was made from it, as they are now.
+    pub fn metrics(&self) -> Snapshot {
+        self.inner.metrics.snapshot(self.metrics_time(self.env().now()))
+    }
+
+    /// `now` as the metrics count it: since the client was made.
+    pub fn metrics_time(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.inner.started_at)
+    }
+
     /// Opens a connection of the caller's own.
     ///
     /// # Errors
@@ -93,6 +115,21 @@ impl Client {
     /// Dropping the future closes the stream.
     pub async fn open_connection<T>(&self, address: &Address) -> Result<Connection<T>, ConnectionError> {
         connection::open(&self.inner.env, &self.inner.config.connection, address).await
+    }
+
+    /// As [`Self::open_connection`], after `failures` attempts in a row that failed: each gives the next one more time.
+    ///
+    /// # Errors
+    /// As [`connection::open`].
+    ///
+    /// # Cancel safety
+    /// Dropping the future closes the stream.
+    pub async fn open_connection_after<T>(
+        &self,
+        address: &Address,
+        failures: u32,
+    ) -> Result<Connection<T>, ConnectionError> {
+        connection::open_after(&self.inner.env, &self.inner.config.connection, address, failures).await
     }
 
     /// Sends one request over the shared connection to `address`, in the highest common version; no retry.
@@ -126,7 +163,7 @@ impl Client {
         address: &Address,
         prepare: impl FnOnce(&ApiVersions) -> Result<(R, i16), RequestError> + Send + 'static,
     ) -> Result<R::Response, RequestError> {
-        self.inner.pool.request(address, prepare).await
+        self.inner.pool.request(address, prepare).await.map(|(_, response)| response)
     }
 
     /// Sends `request` to `target` until it succeeds, fails for good, or `timeout` is over.
@@ -172,7 +209,7 @@ impl Client {
         F: Future<Output = Result<T, RequestError>> + Send,
     {
         let env = self.env();
-        let deadline = env.now() + timeout;
+        let deadline = env.deadline_after(timeout);
         let gave_up = |last: Option<RequestError>| RequestError::Timeout {
             api: operation,
             after: timeout,
@@ -190,7 +227,7 @@ impl Client {
             failures += 1;
             self.inner.metadata.request_update();
             let wait = self.inner.config.retry_backoff.delay(failures, env.random_unit());
-            if env.now() + wait >= deadline {
+            if env.deadline_after(wait) >= deadline {
                 return Err(gave_up(Some(error)));
             }
             tracing::debug!(operation, failures, %error, "attempt failed");
@@ -226,17 +263,15 @@ impl Client {
         }
     }
 
+    /// The broker that most likely answers soon (Java: `NetworkClient.leastLoadedNode`).
     fn any_address(&self) -> Result<Address, RequestError> {
         let metadata = self.inner.metadata.current();
-        let addresses: Vec<_> = match metadata.brokers.is_empty() {
-            true => self.inner.config.bootstrap.iter().collect(),
-            false => metadata.brokers.values().map(|broker| &broker.address).collect(),
+        let addresses = match metadata.brokers.is_empty() {
+            true => self.inner.config.bootstrap.clone(),
+            false => metadata.brokers.values().map(|broker| broker.address.clone()).collect(),
         };
-        if addresses.is_empty() {
-            return Err(RequestError::NoBroker("bootstrap.servers is empty".to_owned()));
-        }
-        let index = self.inner.env.random_u64() % addresses.len() as u64;
-        Ok(addresses[usize::try_from(index).unwrap_or(0)].clone())
+        let mut candidates = self.inner.pool.most_promising_first(addresses).into_iter();
+        candidates.next().ok_or_else(|| RequestError::NoBroker("bootstrap.servers is empty".to_owned()))
     }
 
     /// Asks any broker who coordinates `key`: in one field before version 4, in lists since (KIP-699).
@@ -262,8 +297,8 @@ impl Client {
             None => (answer.error_code, answer.error_message, answer.host, answer.port),
         };
         if code != ErrorCode::None {
-            let message = message.map(|text| text.to_string());
-            return Err(RequestError::Broker { api: "FindCoordinator", code, message });
+            let message = message.map_or_else(|| key.to_owned(), |text| format!("{key}: {text}"));
+            return Err(RequestError::Broker { api: "FindCoordinator", code, message: Some(message) });
         }
         let port = u16::try_from(port)
             .map_err(|_| RequestError::NoBroker(format!("the coordinator of {key} has port {port}")))?;
@@ -272,7 +307,7 @@ impl Client {
 
     /// The deadline of an operation that begins now with the default timeout.
     pub fn default_deadline(&self) -> Instant {
-        self.env().now() + self.config().default_api_timeout
+        self.env().deadline_after(self.config().default_api_timeout)
     }
 }
 

@@ -1,12 +1,15 @@
 //! What all clients of one cluster share.
 
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::connection::ConnectionConfig;
+use crate::metrics::{Observer, Sampling};
 use crate::{Address, Backoff};
 
 /// Configuration that producers, consumers and administration share.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct ClientConfig {
     /// Brokers to ask first; the rest is learnt from them. Kafka: `bootstrap.servers`.
@@ -27,6 +30,20 @@ pub struct ClientConfig {
     pub metadata_recovery: MetadataRecovery,
     /// The bound of an operation with retries. Default 60 s. Kafka: `default.api.timeout.ms`.
     pub default_api_timeout: Duration,
+    /// Over which time rates and averages are taken. Default two windows of 30 s. Kafka: `metrics.sample.window.ms`,
+    /// `metrics.num.samples`.
+    pub metrics_sampling: Sampling,
+    /// Told of connections, requests and batches. Default nobody.
+    pub observer: Option<Arc<dyn Observer>>,
+}
+
+impl fmt::Debug for ClientConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientConfig")
+            .field("bootstrap", &self.bootstrap)
+            .field("connection", &self.connection)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What to do when no known broker answers (KIP-899, KIP-1102).
@@ -55,6 +72,8 @@ impl ClientConfig {
             metadata_max_age: Duration::from_secs(5 * 60),
             metadata_recovery: MetadataRecovery::Rebootstrap { trigger: Duration::from_secs(5 * 60) },
             default_api_timeout: Duration::from_secs(60),
+            metrics_sampling: Sampling::default(),
+            observer: None,
         }
     }
 }

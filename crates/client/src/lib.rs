@@ -5,13 +5,13 @@
 
 mod address;
 mod backoff;
-mod broker;
 mod client;
 mod config;
 pub mod connection;
 pub mod env;
 pub mod metadata;
 pub mod metrics;
+mod pool;
 
 pub use address::{Address, AddressError, DEFAULT_PORT};
 pub use backoff::Backoff;

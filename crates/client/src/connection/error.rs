@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use bytes::Bytes;
 use milena_protocol::{DecodeError, EncodeError, ErrorCode};
 
 use super::UnsupportedVersion;
@@ -52,6 +53,16 @@ pub enum ConnectionErrorReason {
         kind: std::io::ErrorKind,
         /// Its text.
         message: String,
+    },
+    /// The first request was not answered in time.
+    #[error(
+        "no answer to the first request within {}; the broker hangs, or what listens there is no Kafka broker, or it \
+         expects TLS (security.protocol)",
+        millis(.after)
+    )]
+    HandshakeTimeout {
+        /// How long was waited.
+        after: Duration,
     },
     /// No answer within the request's timeout; the connection is given up, as its answers are in order.
     #[error("no answer to {api} within {}; the broker hangs or is overloaded (request_timeout)", millis(.after))]
@@ -127,6 +138,13 @@ pub enum ForeignPeer {
 }
 
 impl ForeignPeer {
+    /// Judges by a frame that is no answer of Kafka's; its first bytes were read as its length.
+    pub(super) fn of_frame(frame: &Bytes) -> Self {
+        let mut first_bytes = i32::try_from(frame.len()).unwrap_or(i32::MAX).to_be_bytes().to_vec();
+        first_bytes.extend(frame.iter().take(8));
+        Self::recognise(&first_bytes)
+    }
+
     /// Judges by the first bytes that the peer sent.
     pub(super) fn recognise(first_bytes: &[u8]) -> Self {
         // RFC 8446, section 5.1: content type handshake (22) or alert (21), then version 3.x.
@@ -156,7 +174,7 @@ impl fmt::Display for ForeignPeer {
             Self::Unknown(start) => write!(
                 f,
                 "what answers there does not speak Kafka's protocol (it began with {:?}); check host and port",
-                String::from_utf8_lossy(start)
+                String::from_utf8_lossy(start).trim_end_matches('\0')
             ),
         }
     }
@@ -171,7 +189,7 @@ pub enum RequestError {
     Connection {
         /// What happened.
         error: ConnectionError,
-        /// Whether a part of the request may have left.
+        /// Whether the whole request may have left.
         possibly_sent: bool,
     },
     /// No version in common.
@@ -222,7 +240,9 @@ impl RequestError {
         match self {
             Self::Connection { error, .. } => !matches!(
                 error.reason,
-                ConnectionErrorReason::NotKafka(_) | ConnectionErrorReason::Refused(_)
+                ConnectionErrorReason::NotKafka(_)
+                    | ConnectionErrorReason::Refused(_)
+                    | ConnectionErrorReason::ResponseTooLarge { .. }
             ),
             Self::Broker { code, .. } => code.is_retriable(),
             Self::NoBroker(_) => true,

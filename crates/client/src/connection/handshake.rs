@@ -1,5 +1,6 @@
 //! Opening a connection: stream, security, versions.
 
+use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::ready;
@@ -10,8 +11,8 @@ use milena_protocol::{ApiKey, ByteStr, ErrorCode};
 
 use super::error::{ConnectionError, ConnectionErrorReason, ForeignPeer};
 use super::{ApiVersions, Connection, Response};
-use crate::Address;
 use crate::env::Env;
+use crate::{Address, Backoff};
 
 /// How connections are opened and kept.
 #[derive(Clone, Debug)]
@@ -19,8 +20,11 @@ use crate::env::Env;
 pub struct ConnectionConfig {
     /// Sent with every request; appears in broker logs, quotas and metrics. Kafka: `client.id`.
     pub client_id: Option<ByteStr>,
-    /// How long opening the stream may take. Default 10 s. Kafka: `socket.connection.setup.timeout.ms`.
+    /// How long opening the stream may take at the first attempt; doubled at each failed one (KIP-601). Default 10 s. Kafka:
+    /// `socket.connection.setup.timeout.ms`.
     pub setup_timeout: Duration,
+    /// How long opening the stream may take at most. Default 30 s. Kafka: `socket.connection.setup.timeout.max.ms`.
+    pub setup_timeout_max: Duration,
     /// How long an answer may take. Default 30 s. Kafka: `request.timeout.ms`.
     pub request_timeout: Duration,
     /// The longest response that is accepted. Default 100,000,000 bytes, as librdkafka's `receive.message.max.bytes`.
@@ -32,6 +36,7 @@ impl Default for ConnectionConfig {
         Self {
             client_id: None,
             setup_timeout: Duration::from_secs(10),
+            setup_timeout_max: Duration::from_secs(30),
             request_timeout: Duration::from_secs(30),
             response_bytes_max: 100_000_000,
         }
@@ -54,7 +59,29 @@ pub async fn open<T>(
     config: &ConnectionConfig,
     address: &Address,
 ) -> Result<Connection<T>, ConnectionError> {
-    let opened = env.timeout_at(env.now() + config.setup_timeout, env.connector().connect(address)).await;
+    open_after(env, config, address, 0).await
+}
+
+/// As [`open`], after `failures` attempts in a row that failed: each of them gives the next one more time, from `setup_timeout`
+/// to `setup_timeout_max` (KIP-601).
+///
+/// # Errors
+/// As [`open`].
+///
+/// # Cancel safety
+/// Dropping the future closes the stream.
+pub async fn open_after<T>(
+    env: &Env,
+    config: &ConnectionConfig,
+    address: &Address,
+    failures: u32,
+) -> Result<Connection<T>, ConnectionError> {
+    let timeout = match failures {
+        0 => config.setup_timeout.min(config.setup_timeout_max),
+        _ => Backoff::new(config.setup_timeout, config.setup_timeout_max)
+            .delay(failures.saturating_add(1), env.random_unit()),
+    };
+    let opened = env.timeout_at(env.deadline_after(timeout), env.connector().connect(address)).await;
     let stream = match opened {
         Some(Ok(stream)) => stream,
         Some(Err(error)) => {
@@ -62,13 +89,13 @@ pub async fn open<T>(
             return Err(reason.at(address));
         }
         None => {
-            return Err(ConnectionErrorReason::SetupTimeout { after: config.setup_timeout }.at(address));
+            return Err(ConnectionErrorReason::SetupTimeout { after: timeout }.at(address));
         }
     };
     // TLS wraps the stream here, and SASL speaks before the first other request.
     let mut connection = Connection::<()>::new(env.clone(), stream, address.clone(), config);
     let versions = learn_versions(&mut connection, config).await?;
-    Ok(connection.into_owned_by(versions))
+    Ok(connection.into_established(versions))
 }
 
 /// Asks for ApiVersions in the newest version, and again in the broker's own when it does not know that one: it then answers in
@@ -105,9 +132,8 @@ async fn exchange(
     config: &ConnectionConfig,
 ) -> Result<Response<()>, ConnectionError> {
     let env = connection.env.clone();
-    let deadline = env.now() + config.request_timeout;
     let answer = env.timeout_at(
-        deadline,
+        env.deadline_after(config.request_timeout),
         poll_fn(|cx| {
             ready!(connection.poll_flush(cx))?;
             connection.poll_response(cx)
@@ -116,8 +142,7 @@ async fn exchange(
     match answer.await {
         Some(answer) => answer,
         None => {
-            let api = ApiKey::ApiVersions.name();
-            let reason = ConnectionErrorReason::RequestTimeout { api, after: config.request_timeout };
+            let reason = ConnectionErrorReason::HandshakeTimeout { after: config.request_timeout };
             Err(reason.at(connection.address()))
         }
     }
@@ -128,24 +153,23 @@ fn decode(
     connection: &Connection<()>,
     answer: &Response<()>,
 ) -> Result<ApiVersionsResponse, ConnectionError> {
-    let as_sent = answer.decode::<ApiVersionsRequest>();
-    let refused = || {
-        let (_, response) =
-            milena_protocol::decode_response::<ApiVersionsRequest>(answer.frame.clone(), 0).ok()?;
-        (response.error_code == ErrorCode::UnsupportedVersion).then_some(response)
-    };
-    // Version 0 first: its error code comes at the same place, and only it can be a refusal.
-    if let Some(response) = refused() {
+    // A refusal first: the error code is at the same place in all versions, and only version 0 can be read as one.
+    let refusal = milena_protocol::decode_response::<ApiVersionsRequest>(answer.frame.clone(), 0)
+        .ok()
+        .filter(|(_, response)| response.error_code == ErrorCode::UnsupportedVersion);
+    if let Some((_, response)) = refusal {
         return Ok(response);
     }
-    as_sent.map_err(|_| {
-        ConnectionErrorReason::NotKafka(ForeignPeer::recognise(&answer.frame)).at(connection.address())
+    answer.decode::<ApiVersionsRequest>().map_err(|_| {
+        ConnectionErrorReason::NotKafka(ForeignPeer::of_frame(&answer.frame)).at(connection.address())
     })
 }
 
 impl Connection<()> {
-    fn into_owned_by<T>(self, versions: ApiVersions) -> Connection<T> {
+    /// The handshake is over: the connection goes to its owner.
+    fn into_established<T>(mut self, versions: ApiVersions) -> Connection<T> {
         debug_assert!(self.in_flight.is_empty(), "the handshake waited for its answer");
+        self.incoming.set_frame_bytes_max(self.response_bytes_max);
         Connection {
             env: self.env,
             stream: self.stream,
@@ -154,11 +178,12 @@ impl Connection<()> {
             versions: Arc::new(versions),
             outgoing: self.outgoing,
             incoming: self.incoming,
-            in_flight: std::collections::VecDeque::new(),
+            in_flight: VecDeque::new(),
             next_correlation_id: self.next_correlation_id,
             response_bytes_max: self.response_bytes_max,
+            handshaking: false,
             last_used: self.last_used,
-            throttled_until: None,
+            throttled_until: self.throttled_until,
         }
     }
 }

@@ -5,27 +5,39 @@ use std::io;
 use std::pin::pin;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use tokio::io::AsyncReadExt;
 
 use crate::env::Stream;
 
-/// Room that a read finds at least: holds many small responses.
-const READ_BYTES_MIN: usize = 8 * 1024;
-/// Given-back buffers that are kept.
+/// What small frames share: one read may bring many of them, and the beginning of a large one.
+const CHUNK_BYTES: usize = 8 * 1024;
+/// Less room than this at the end of the chunk is not worth a read.
+const CHUNK_ROOM_MIN: usize = 1024;
+/// Given-back buffers that are kept: one for the frame that is being received, one for the next.
 const SPARES_MAX: usize = 2;
+/// Frames in a row that find no use for the spares after which the spares are let go.
+const SPARES_UNUSED_MAX: u32 = 64;
 const LENGTH_BYTES: usize = 4;
 
 /// Cuts a stream into frames.
 ///
-/// A frame's announced length is never trusted with memory: the buffer at most doubles with what has arrived. Buffers that
-/// their reader gives back by [`Incoming::recycle`] have their full size already, so a steady stream of large frames is
-/// received without growing or copying.
+/// A frame's announced length is never trusted with memory: its buffer at most doubles with what has arrived. A frame larger
+/// than a chunk has a buffer of its own that ends where the frame ends, so that its reader can give it back
+/// ([`Incoming::recycle`]); a steady stream of large frames is then received without allocating, growing or copying, and
+/// whoever keeps a slice of a frame pins at most twice that frame.
 pub(super) struct Incoming {
-    buffer: BytesMut,
-    spares: Vec<BytesMut>,
+    chunk: BytesMut,
+    large: Option<LargeFrame>,
+    spares: Spares,
     frame_bytes_max: usize,
     received_bytes: u64,
+}
+
+/// A frame that does not fit into a chunk, as far as it has arrived.
+struct LargeFrame {
+    body: BytesMut,
+    length: usize,
 }
 
 /// Why no frame came.
@@ -45,7 +57,18 @@ pub(super) enum IncomingError {
 
 impl Incoming {
     pub(super) fn new(frame_bytes_max: usize) -> Self {
-        Self { buffer: BytesMut::new(), spares: Vec::new(), frame_bytes_max, received_bytes: 0 }
+        Self {
+            chunk: BytesMut::new(),
+            large: None,
+            spares: Spares::default(),
+            frame_bytes_max,
+            received_bytes: 0,
+        }
+    }
+
+    /// From the next frame on, frames may have that length.
+    pub(super) fn set_frame_bytes_max(&mut self, frame_bytes_max: usize) {
+        self.frame_bytes_max = frame_bytes_max;
     }
 
     /// The next frame, without its length prefix.
@@ -55,19 +78,12 @@ impl Incoming {
         stream: &mut dyn Stream,
     ) -> Poll<Result<Bytes, IncomingError>> {
         loop {
-            let frame_bytes = match self.announced_length()? {
-                Some(length) if self.buffer.len() >= LENGTH_BYTES + length => {
-                    return Poll::Ready(Ok(self.take_frame(length)));
-                }
-                Some(length) => Some(LENGTH_BYTES + length),
-                None => None,
-            };
-            self.make_room(frame_bytes);
-            // A fresh future at each poll: read_buf keeps no state of its own between polls.
-            let read = ready!(pin!(stream.read_buf(&mut self.buffer)).poll(cx));
-            match read {
+            if let Some(frame) = self.cut()? {
+                return Poll::Ready(Ok(frame));
+            }
+            match ready!(self.poll_read(cx, stream)) {
                 Ok(0) => {
-                    let mid_frame = !self.buffer.is_empty();
+                    let mid_frame = self.large.is_some() || !self.chunk.is_empty();
                     return Poll::Ready(Err(IncomingError::Closed { mid_frame }));
                 }
                 Ok(count) => self.received_bytes += count as u64,
@@ -78,11 +94,8 @@ impl Incoming {
 
     /// Gives a frame's buffer back for a later frame; kept if nobody else holds a part of it.
     pub(super) fn recycle(&mut self, frame: Bytes) {
-        if self.spares.len() < SPARES_MAX
-            && let Ok(mut buffer) = frame.try_into_mut()
-        {
-            buffer.clear();
-            self.spares.push(buffer);
+        if let Ok(buffer) = frame.try_into_mut() {
+            self.spares.put(buffer);
         }
     }
 
@@ -91,114 +104,125 @@ impl Incoming {
         self.received_bytes
     }
 
+    /// The next frame, if it has arrived.
+    fn cut(&mut self) -> Result<Option<Bytes>, IncomingError> {
+        if let Some(large) = self.large.take_if(|large| large.body.len() == large.length) {
+            return Ok(Some(large.body.freeze()));
+        }
+        if self.large.is_some() {
+            return Ok(None);
+        }
+        let Some(length) = self.announced_length()? else { return Ok(None) };
+        let complete = LENGTH_BYTES + length;
+        if self.chunk.len() >= complete {
+            self.spares.count_unused();
+            let mut frame = self.chunk.split_to(complete).freeze();
+            frame.advance(LENGTH_BYTES);
+            return Ok(Some(frame));
+        }
+        if complete > CHUNK_BYTES {
+            // All that is left in the chunk belongs to this frame.
+            let mut body =
+                self.spares.take(length).unwrap_or_else(|| BytesMut::with_capacity(length.min(CHUNK_BYTES)));
+            body.extend_from_slice(&self.chunk[LENGTH_BYTES..]);
+            self.chunk.clear();
+            self.large = Some(LargeFrame { body, length });
+        }
+        Ok(None)
+    }
+
     fn announced_length(&self) -> Result<Option<usize>, IncomingError> {
-        let Some(prefix) = self.buffer.first_chunk::<LENGTH_BYTES>() else { return Ok(None) };
+        let Some(prefix) = self.chunk.first_chunk::<LENGTH_BYTES>() else { return Ok(None) };
         let length = i32::from_be_bytes(*prefix);
         match usize::try_from(length) {
             Ok(length) if length <= self.frame_bytes_max => Ok(Some(length)),
             _ => Err(IncomingError::Length {
                 length,
-                first_bytes: self.buffer[..self.buffer.len().min(64)].to_vec(),
+                first_bytes: self.chunk[..self.chunk.len().min(64)].to_vec(),
             }),
         }
     }
 
-    fn take_frame(&mut self, length: usize) -> Bytes {
-        let mut frame = if self.buffer.len() == LENGTH_BYTES + length {
-            // The whole buffer goes with the frame, so that it can come back whole.
-            std::mem::take(&mut self.buffer).freeze()
-        } else {
-            self.buffer.split_to(LENGTH_BYTES + length).freeze()
-        };
-        frame.advance(LENGTH_BYTES);
-        frame
+    fn poll_read(&mut self, cx: &mut Context<'_>, stream: &mut dyn Stream) -> Poll<io::Result<usize>> {
+        // A fresh future at each poll: read_buf keeps no state of its own between polls.
+        match &mut self.large {
+            Some(large) => {
+                large.make_room();
+                let missing = large.length - large.body.len();
+                pin!(stream.read_buf(&mut (&mut large.body).limit(missing))).poll(cx)
+            }
+            None => {
+                if self.chunk.capacity() - self.chunk.len() < CHUNK_ROOM_MIN {
+                    self.chunk.reserve(CHUNK_BYTES);
+                }
+                pin!(stream.read_buf(&mut self.chunk)).poll(cx)
+            }
+        }
+    }
+}
+
+impl LargeFrame {
+    /// Doubles the buffer when it is full, to the frame's exact length at most.
+    fn make_room(&mut self) {
+        if self.body.len() == self.body.capacity() {
+            let mut grown = BytesMut::with_capacity(self.length.min(2 * self.body.len()));
+            grown.extend_from_slice(&self.body);
+            self.body = grown;
+        }
+    }
+}
+
+/// Buffers that were given back.
+#[derive(Default)]
+struct Spares {
+    buffers: Vec<BytesMut>,
+    /// Frames received since a spare was last of use.
+    unused: u32,
+}
+
+impl Spares {
+    /// Keeps the largest buffers.
+    fn put(&mut self, mut buffer: BytesMut) {
+        buffer.clear();
+        if buffer.capacity() < CHUNK_BYTES {
+            return;
+        }
+        if self.buffers.len() < SPARES_MAX {
+            self.buffers.push(buffer);
+        } else if let Some(smallest) = self.buffers.iter_mut().min_by_key(|spare| spare.capacity())
+            && smallest.capacity() < buffer.capacity()
+        {
+            *smallest = buffer;
+        }
     }
 
-    fn make_room(&mut self, frame_bytes: Option<usize>) {
-        if self.buffer.is_empty()
-            && self.buffer.capacity() == 0
-            && let Some(spare) = self.spares.pop()
-        {
-            self.buffer = spare;
+    /// The largest spare that a frame of `length` fills by half at least: who keeps a slice of the frame pins all of the buffer.
+    fn take(&mut self, length: usize) -> Option<BytesMut> {
+        let fitting = self.buffers.iter().enumerate().filter(|(_, spare)| spare.capacity() / 2 <= length);
+        match fitting.max_by_key(|(_, spare)| spare.capacity()) {
+            Some((at, _)) => {
+                self.unused = 0;
+                Some(self.buffers.swap_remove(at))
+            }
+            None => {
+                self.count_unused();
+                None
+            }
         }
-        let room = self.buffer.capacity() - self.buffer.len();
-        let missing = frame_bytes.map_or(0, |bytes| bytes - self.buffer.len());
-        let wanted = match missing {
-            0 => READ_BYTES_MIN,
-            missing => missing.min(self.buffer.len().max(READ_BYTES_MIN)),
-        };
-        if room == 0 || (missing > room && room < READ_BYTES_MIN) {
-            self.buffer.reserve(wanted);
+    }
+
+    /// Another frame had no use for the spares: lets them go when that has lasted.
+    fn count_unused(&mut self) {
+        if self.buffers.is_empty() {
+            return;
+        }
+        self.unused += 1;
+        if self.unused > SPARES_UNUSED_MAX {
+            self.unused = 0;
+            self.buffers.clear();
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::future::poll_fn;
-
-    use super::*;
-
-    async fn frame(incoming: &mut Incoming, stream: &mut dyn Stream) -> Result<Bytes, IncomingError> {
-        poll_fn(|cx| incoming.poll_frame(cx, stream)).await
-    }
-
-    fn wire(frames: &[&[u8]]) -> std::io::Cursor<Vec<u8>> {
-        let mut bytes = Vec::new();
-        for frame in frames {
-            bytes.extend((frame.len() as i32).to_be_bytes());
-            bytes.extend_from_slice(frame);
-        }
-        std::io::Cursor::new(bytes)
-    }
-
-    #[tokio::test]
-    async fn frames_are_cut_whatever_their_sizes() {
-        let large = vec![7u8; 300_000];
-        let mut stream = wire(&[b"one", b"", &large, b"four"]);
-        let mut incoming = Incoming::new(1 << 20);
-        assert_eq!(frame(&mut incoming, &mut stream).await.unwrap(), "one");
-        assert_eq!(frame(&mut incoming, &mut stream).await.unwrap(), "");
-        assert_eq!(frame(&mut incoming, &mut stream).await.unwrap(), large);
-        assert_eq!(frame(&mut incoming, &mut stream).await.unwrap(), "four");
-        let end = frame(&mut incoming, &mut stream).await;
-        assert!(matches!(end, Err(IncomingError::Closed { mid_frame: false })));
-    }
-
-    #[tokio::test]
-    async fn an_announced_length_is_not_trusted_with_memory() {
-        let mut bytes = 1_000_000_000i32.to_be_bytes().to_vec();
-        bytes.extend([0; 1_000]);
-        let mut stream = std::io::Cursor::new(bytes);
-        let mut incoming = Incoming::new(usize::MAX);
-        let end = frame(&mut incoming, &mut stream).await;
-        assert!(matches!(end, Err(IncomingError::Closed { mid_frame: true })));
-        assert!(incoming.buffer.capacity() <= 4 * READ_BYTES_MIN, "{}", incoming.buffer.capacity());
-    }
-
-    #[tokio::test]
-    async fn impossible_lengths_are_errors() {
-        for length in [-1, i32::MIN, 101] {
-            let mut stream = std::io::Cursor::new(length.to_be_bytes().to_vec());
-            let end = frame(&mut Incoming::new(100), &mut stream).await;
-            assert!(matches!(end, Err(IncomingError::Length { length: l, .. }) if l == length));
-        }
-    }
-
-    #[tokio::test]
-    async fn a_recycled_buffer_receives_the_next_frame_without_growing() {
-        let large = vec![7u8; 300_000];
-        let mut stream = wire(&[&large, &large]);
-        let mut incoming = Incoming::new(1 << 20);
-        // Read by exact frames, as one long poll at a time does.
-        let first_half = stream.get_ref().len() / 2;
-        let second = stream.get_mut().split_off(first_half);
-        let first = frame(&mut incoming, &mut stream).await.unwrap();
-        let address = first.as_ptr();
-        incoming.recycle(first);
-        let mut stream = std::io::Cursor::new(second);
-        let again = frame(&mut incoming, &mut stream).await.unwrap();
-        assert_eq!(again.as_ptr(), address);
-        assert_eq!(again, large);
-    }
-}
+mod tests;

@@ -9,10 +9,11 @@ mod error;
 mod handshake;
 mod incoming;
 mod outgoing;
+mod throttle;
 mod versions;
 
 pub use error::{CloseContext, ConnectionError, ConnectionErrorReason, ForeignPeer, RequestError};
-pub use handshake::{ConnectionConfig, open};
+pub use handshake::{ConnectionConfig, open, open_after};
 pub use versions::{ApiVersions, UnsupportedVersion};
 
 use std::collections::VecDeque;
@@ -40,6 +41,7 @@ pub struct Connection<T> {
     in_flight: VecDeque<InFlight<T>>,
     next_correlation_id: i32,
     response_bytes_max: usize,
+    handshaking: bool,
     last_used: Instant,
     throttled_until: Option<Instant>,
 }
@@ -50,8 +52,9 @@ struct InFlight<T> {
     version: i16,
     sent_at: Instant,
     timeout: Duration,
-    /// Where the request begins in the outgoing stream.
-    position: u64,
+    deadline: Instant,
+    /// Where the request ends in the outgoing stream.
+    end: u64,
     context: T,
 }
 
@@ -83,7 +86,7 @@ impl<T> Response<T> {
 pub struct Unanswered<T> {
     /// What the owner kept beside the request.
     pub context: T,
-    /// Whether a part of the request may have left: if not, the broker certainly did not carry it out.
+    /// Whether the whole request may have left: if not, the broker certainly did not carry it out.
     pub possibly_sent: bool,
 }
 
@@ -97,10 +100,11 @@ impl<T> Connection<T> {
             client_id: config.client_id.clone(),
             versions: Arc::default(),
             outgoing: Outgoing::default(),
-            incoming: Incoming::new(config.response_bytes_max),
+            incoming: Incoming::new(config.response_bytes_max.min(HANDSHAKE_RESPONSE_BYTES_MAX)),
             in_flight: VecDeque::new(),
             next_correlation_id: 0,
             response_bytes_max: config.response_bytes_max,
+            handshaking: true,
             last_used,
             throttled_until: None,
         }
@@ -142,8 +146,8 @@ impl<T> Connection<T> {
         timeout: Duration,
         context: T,
     ) -> Result<(), (EncodeError, T)> {
-        let position = match self.push(request, version) {
-            Ok(position) => position,
+        let end = match self.push(request, version) {
+            Ok(end) => end,
             Err(error) => return Err((error, context)),
         };
         let correlation_id = self.next_correlation_id.wrapping_sub(1);
@@ -153,7 +157,8 @@ impl<T> Connection<T> {
             version,
             sent_at: self.last_used,
             timeout,
-            position,
+            deadline: self.env.deadline_after(timeout),
+            end,
             context,
         });
         Ok(())
@@ -181,12 +186,12 @@ impl<T> Connection<T> {
     pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ConnectionError>> {
         self.outgoing
             .poll_flush(cx, &mut *self.stream)
-            .map_err(|error| ConnectionErrorReason::io(&error).at(&self.address))
+            .map_err(|error| self.explain(IncomingError::Io(error)))
     }
 
-    /// Whether everything queued was handed to the kernel.
+    /// Whether everything queued was handed to the kernel, and flushed through what may lie before it.
     pub fn is_flushed(&self) -> bool {
-        self.outgoing.is_empty()
+        self.outgoing.is_flushed()
     }
 
     /// The next answer, in the order of the requests.
@@ -200,24 +205,31 @@ impl<T> Connection<T> {
         };
         let now = self.env.now();
         self.last_used = now;
-        let broken = |text: String| Poll::Ready(Err(ConnectionErrorReason::Protocol(text).at(&self.address)));
         let Some(correlation_id) = milena_protocol::peek_correlation_id(&frame) else {
-            return broken(format!("a response of {} bytes has no correlation id", frame.len()));
+            let text = format!("a response of {} bytes has no correlation id", frame.len());
+            return Poll::Ready(Err(self.broken(&frame, text)));
         };
-        match self.in_flight.pop_front() {
-            Some(request) if request.correlation_id == correlation_id => Poll::Ready(Ok(Response {
-                context: request.context,
-                version: request.version,
-                latency: now.saturating_duration_since(request.sent_at),
-                frame,
-            })),
-            Some(request) => {
-                let expected = request.correlation_id;
-                self.in_flight.push_front(request);
-                broken(format!("a response carries correlation id {correlation_id}, {expected} was expected"))
-            }
-            None => broken(format!("a response (correlation id {correlation_id}) to no request")),
+        let expected = self.in_flight.front().map(|request| request.correlation_id);
+        // A request without an answer (acks=0) takes an id too: the ids that come back ascend with gaps.
+        let Some(request) = self.in_flight.pop_front_if(|request| request.correlation_id == correlation_id)
+        else {
+            let text = match expected {
+                Some(expected) => {
+                    format!("a response carries correlation id {correlation_id}, not {expected}")
+                }
+                None => format!("a response (correlation id {correlation_id}) to no request"),
+            };
+            return Poll::Ready(Err(self.broken(&frame, text)));
+        };
+        if let Some(throttle_time_ms) = throttle::asked_for(request.api, request.version, &frame) {
+            self.throttle(throttle_time_ms);
         }
+        Poll::Ready(Ok(Response {
+            context: request.context,
+            version: request.version,
+            latency: now.saturating_duration_since(request.sent_at),
+            frame,
+        }))
     }
 
     /// Gives the memory of a response back, to receive a later one; has an effect if nobody holds a slice of it any more.
@@ -227,15 +239,14 @@ impl<T> Connection<T> {
 
     /// When the oldest unanswered request times out.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.in_flight.iter().map(|request| request.sent_at + request.timeout).min()
+        self.in_flight.iter().map(|request| request.deadline).min()
     }
 
     /// The error of a request that has timed out at `now`, if one has: the connection is to be given up.
     pub fn timed_out(&self, now: Instant) -> Option<ConnectionError> {
-        let request = self.in_flight.iter().find(|request| request.sent_at + request.timeout <= now)?;
-        let reason =
-            ConnectionErrorReason::RequestTimeout { api: request.api.name(), after: request.timeout };
-        Some(reason.at(&self.address))
+        let request = self.in_flight.iter().find(|request| request.deadline <= now)?;
+        let (api, after) = (request.api.name(), request.timeout);
+        Some(ConnectionErrorReason::RequestTimeout { api, after }.at(&self.address))
     }
 
     /// When something was last sent or received.
@@ -244,9 +255,12 @@ impl<T> Connection<T> {
     }
 
     /// Takes note of a `throttle_time_ms` in a response: nothing is to be sent to this broker for that long (KIP-219).
+    ///
+    /// [`Self::poll_response`] does so itself where the field is easily found, that is, for every API but Produce. The owner
+    /// asks [`Self::throttled_until`] before it submits.
     pub fn throttle(&mut self, throttle_time_ms: i32) {
         if let Ok(throttle_time_ms @ 1..) = u64::try_from(throttle_time_ms) {
-            let until = self.env.now() + Duration::from_millis(throttle_time_ms);
+            let until = self.env.deadline_after(Duration::from_millis(throttle_time_ms));
             self.throttled_until = Some(self.throttled_until.map_or(until, |old| old.max(until)));
         }
     }
@@ -260,23 +274,30 @@ impl<T> Connection<T> {
     pub fn into_unanswered(self) -> impl Iterator<Item = Unanswered<T>> {
         let outgoing = self.outgoing;
         self.in_flight.into_iter().map(move |request| Unanswered {
-            possibly_sent: outgoing.reached(request.position),
+            possibly_sent: outgoing.has_written(request.end),
             context: request.context,
         })
     }
 
     fn explain(&self, error: IncomingError) -> ConnectionError {
-        let handshaking = self.versions.is_empty();
+        use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
         let reason = match error {
+            // A listener that expects TLS, or no Kafka at all, may reset the connection instead of closing it.
+            IncomingError::Io(error)
+                if self.handshaking
+                    && matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset) =>
+            {
+                ConnectionErrorReason::Closed { context: CloseContext::Handshake }
+            }
             IncomingError::Io(error) => ConnectionErrorReason::io(&error),
             IncomingError::Closed { mid_frame } => ConnectionErrorReason::Closed {
-                context: match (handshaking, mid_frame) {
+                context: match (self.handshaking, mid_frame) {
                     (true, _) => CloseContext::Handshake,
                     (false, true) => CloseContext::MidResponse,
                     (false, false) => CloseContext::Idle,
                 },
             },
-            IncomingError::Length { first_bytes, .. } if handshaking => {
+            IncomingError::Length { first_bytes, .. } if self.handshaking => {
                 ConnectionErrorReason::NotKafka(ForeignPeer::recognise(&first_bytes))
             }
             IncomingError::Length { length, .. } if length >= 0 => {
@@ -288,4 +309,17 @@ impl<T> Connection<T> {
         };
         reason.at(&self.address)
     }
+
+    /// The error for a frame that is not the answer that was to come.
+    fn broken(&self, frame: &Bytes, text: String) -> ConnectionError {
+        let reason = match self.handshaking {
+            true => ConnectionErrorReason::NotKafka(ForeignPeer::of_frame(frame)),
+            false => ConnectionErrorReason::Protocol(text),
+        };
+        reason.at(&self.address)
+    }
 }
+
+/// The longest answer to the first request. Real ones have about a kilobyte; the text of other protocols, read as a length, is
+/// far beyond.
+const HANDSHAKE_RESPONSE_BYTES_MAX: usize = 1024 * 1024;

@@ -25,21 +25,20 @@ pub(super) struct Outgoing {
 }
 
 impl Outgoing {
-    /// Queues a frame and returns the position in the stream at which it begins.
+    /// Queues a frame and returns the position in the stream at which it ends.
     pub(super) fn push(&mut self, frame: Frame) -> u64 {
-        let position = self.queued_bytes;
         for segment in frame.into_segments() {
             if !segment.is_empty() {
                 self.queued_bytes += segment.len() as u64;
                 self.segments.push_back(segment);
             }
         }
-        position
+        self.queued_bytes
     }
 
-    /// Whether everything queued went to the kernel.
-    pub(super) fn is_empty(&self) -> bool {
-        self.segments.is_empty()
+    /// Whether everything queued was written and flushed.
+    pub(super) fn is_flushed(&self) -> bool {
+        self.segments.is_empty() && !self.unflushed
     }
 
     /// Bytes queued and not written.
@@ -47,9 +46,9 @@ impl Outgoing {
         self.queued_bytes - self.written_bytes
     }
 
-    /// Whether any byte at or after `position` may have left.
-    pub(super) fn reached(&self, position: u64) -> bool {
-        self.written_bytes > position
+    /// Whether the stream has taken everything before `end`; if not, a frame that ends there has not left as a whole.
+    pub(super) fn has_written(&self, end: u64) -> bool {
+        self.written_bytes >= end
     }
 
     /// Bytes written so far.

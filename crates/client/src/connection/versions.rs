@@ -52,11 +52,6 @@ impl ApiVersions {
         }
     }
 
-    /// Whether nothing was announced yet.
-    pub(super) fn is_empty(&self) -> bool {
-        self.ranges.is_empty()
-    }
-
     /// The range announced for an API.
     pub fn range(&self, api: ApiKey) -> Option<VersionRange> {
         let at = self.ranges.binary_search_by_key(&(api as i16), |(key, _)| *key).ok()?;

@@ -8,7 +8,7 @@ mod connector;
 mod random;
 mod task;
 
-pub use connector::{Connector, Stream, TcpConnector};
+pub use connector::{Connecting, Connector, Stream, TcpConnector};
 pub use task::Task;
 
 use std::future::Future;
@@ -47,6 +47,11 @@ impl Env {
         tokio::time::Instant::now().into_std()
     }
 
+    /// The instant `duration` from now; a duration that stands for "no limit" gives an instant that is never reached.
+    pub fn deadline_after(&self, duration: Duration) -> Instant {
+        later(self.now(), duration)
+    }
+
     /// Milliseconds since 1970, exact.
     pub fn timestamp_ms(&self) -> i64 {
         self.inner.wall_clock.exact_ms(self.now())
@@ -70,7 +75,7 @@ impl Env {
     /// # Cancel safety
     /// Dropping the future has no effect.
     pub async fn sleep(&self, duration: Duration) {
-        self.sleep_until(self.now() + duration).await;
+        self.sleep_until(self.deadline_after(duration)).await;
     }
 
     /// A re-armable timer for poll functions.
@@ -117,6 +122,14 @@ impl std::fmt::Debug for Env {
         f.write_str("Env")
     }
 }
+
+/// The instant `duration` after `at`; durations that stand for "no limit" do not overflow.
+pub(crate) fn later(at: Instant, duration: Duration) -> Instant {
+    at.checked_add(duration.min(NEVER)).unwrap_or(at)
+}
+
+/// Longer than any client lives.
+const NEVER: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
 
 /// Builds an [`Env`]; what is not chosen is the real world's.
 pub struct EnvBuilder {

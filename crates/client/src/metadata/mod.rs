@@ -4,13 +4,14 @@
 //! whole.
 
 mod core;
+mod merge;
 mod snapshot;
 mod task;
 
 #[cfg(test)]
 mod tests;
 
-pub use core::LeaderHint;
+pub use merge::LeaderHint;
 pub use snapshot::{Broker, Metadata, PartitionMetadata, TopicMetadata, TopicPartition};
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -92,14 +93,15 @@ impl MetadataHandle {
     /// Keeps `topic` in the picture as long as the returned guard lives. With `create`, brokers that allow it create the topic if
     /// it does not exist.
     pub fn interest(&self, topic: Arc<str>, create: bool) -> TopicInterest {
-        self.shared.lock().add_interest(&topic, create, self.shared.env.now());
+        let unit_random = self.shared.env.random_unit();
+        self.shared.lock().add_interest(&topic, create, self.shared.env.now(), unit_random);
         self.shared.wake.notify_one();
         TopicInterest { handle: self.clone(), topic, create }
     }
 
     /// Keeps all topics in the picture as long as the returned guard lives.
     pub fn interest_in_all(&self) -> AllTopicsInterest {
-        self.shared.lock().set_all_topics(true, self.shared.env.now());
+        self.shared.lock().add_interest_in_all(self.shared.env.now());
         self.shared.wake.notify_one();
         AllTopicsInterest { handle: self.clone() }
     }
@@ -108,8 +110,7 @@ impl MetadataHandle {
     pub fn apply_leader_hints(&self, hints: &[LeaderHint], endpoints: &[Broker]) {
         let mut core = self.shared.lock();
         if core.handle_leader_hints(hints, endpoints) {
-            let metadata = core.snapshot().clone();
-            self.shared.publish(metadata, None);
+            self.shared.publish(&core, |_| {});
         }
     }
 
@@ -127,7 +128,7 @@ impl MetadataHandle {
     }
 
     /// Waits until `topic`, for which the caller holds an interest, is known with at least one partition, or shown not to be
-    /// usable, or until `deadline`.
+    /// usable, or until `deadline`. A refusal that was known before is asked about again: rights may have been granted since.
     ///
     /// # Errors
     /// [`TopicError`]; a missing topic is waited for, as it may be about to be created.
@@ -140,17 +141,17 @@ impl MetadataHandle {
         deadline: Instant,
     ) -> Result<Arc<TopicMetadata>, TopicError> {
         let mut published = self.shared.published.subscribe();
+        let version_before = self.version();
         let known = async {
             loop {
-                {
-                    let published = published.borrow_and_update();
-                    if let Some(known) = published.metadata.topic(topic) {
-                        match known.error {
-                            _ if !known.partitions.is_empty() => return Ok(known.clone()),
-                            ErrorCode::None => {}
-                            code if code.is_retriable() => {}
-                            code => return Err(TopicError::Refused { topic: topic.to_owned(), code }),
-                        }
+                let metadata = published.borrow_and_update().metadata.clone();
+                if let Some(known) = metadata.topic(topic) {
+                    match known.error {
+                        _ if !known.partitions.is_empty() => return Ok(known.clone()),
+                        ErrorCode::None => {}
+                        code if code.is_retriable() => {}
+                        _ if metadata.version == version_before => self.request_update(),
+                        code => return Err(TopicError::Refused { topic: topic.to_owned(), code }),
                     }
                 }
                 if published.changed().await.is_err() {
@@ -190,13 +191,20 @@ impl Shared {
         self.core.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Shows a new picture, or a failure beside the old one.
-    fn publish(&self, metadata: Arc<Metadata>, failure: Option<RequestError>) {
+    /// Shows the core's picture. The core is locked meanwhile, so that of two pictures the newer one is shown last.
+    fn publish(&self, core: &MutexGuard<'_, MetadataCore>, change: impl FnOnce(&mut Published)) {
         self.published.send_modify(|published| {
-            published.metadata = metadata;
+            published.metadata = core.snapshot().clone();
+            change(published);
+            self.version.store(published.metadata.version, Ordering::Release);
+        });
+    }
+
+    /// Shows the core's picture after an attempt to renew it, and what the attempt met if it failed.
+    fn publish_attempt(&self, core: &MutexGuard<'_, MetadataCore>, failure: Option<RequestError>) {
+        self.publish(core, |published| {
             published.failure = failure;
             published.attempts += 1;
-            self.version.store(published.metadata.version, Ordering::Release);
         });
     }
 }
@@ -206,7 +214,7 @@ impl Shared {
 #[non_exhaustive]
 pub enum TopicError {
     /// The broker says that the topic cannot be used.
-    #[error("topic {topic}: {code}; {}", .code.description())]
+    #[error("topic {topic}: {code}")]
     Refused {
         /// The topic.
         topic: String,
@@ -223,6 +231,13 @@ pub enum TopicError {
         /// What the last attempt to ask met.
         failure: Option<Box<RequestError>>,
     },
+}
+
+impl TopicError {
+    /// Whether the same may succeed later.
+    pub fn is_retriable(&self) -> bool {
+        matches!(self, Self::Timeout { .. })
+    }
 }
 
 fn why(code: Option<&ErrorCode>, failure: Option<&RequestError>) -> String {
@@ -258,7 +273,6 @@ pub struct AllTopicsInterest {
 
 impl Drop for AllTopicsInterest {
     fn drop(&mut self) {
-        let now = self.handle.shared.env.now();
-        self.handle.shared.lock().set_all_topics(false, now);
+        self.handle.shared.lock().remove_interest_in_all();
     }
 }

@@ -55,7 +55,7 @@ pub struct TopicMetadata {
 pub struct PartitionMetadata {
     /// The node that leads it; `None` while there is none.
     pub leader: Option<i32>,
-    /// The leader's epoch (KIP-320); `None` from brokers before 2.1 and after an unclean answer.
+    /// The leader's epoch (KIP-320); `None` from brokers before 2.4, whose answers can be behind in it (KAFKA-9212).
     pub leader_epoch: Option<i32>,
     /// Nodes that hold a copy.
     pub replicas: Vec<i32>,
@@ -73,9 +73,22 @@ impl Metadata {
         self.topics.get(name)
     }
 
-    /// A topic by id (KIP-516).
+    /// A topic by id (KIP-516); none has the id zero, which brokers without ids give to all.
     pub fn topic_by_id(&self, topic_id: Uuid) -> Option<&Arc<TopicMetadata>> {
-        self.topics.values().find(|topic| topic.topic_id == topic_id)
+        self.topics.values().find(|topic| topic.topic_id == topic_id && !topic_id.is_zero())
+    }
+
+    /// Whether the last answer had the topic.
+    pub(super) fn has_topic(&self, name: &str) -> bool {
+        self.topics.get(name).is_some_and(|topic| topic.error != ErrorCode::UnknownTopicOrPartition)
+    }
+
+    /// Whether everything but the version is the same.
+    pub(super) fn has_same_content(&self, other: &Self) -> bool {
+        self.topics == other.topics
+            && self.brokers == other.brokers
+            && self.controller_id == other.controller_id
+            && self.cluster_id == other.cluster_id
     }
 
     /// A partition.
@@ -87,6 +100,20 @@ impl Metadata {
     /// The broker that leads a partition, if it has a leader whose address is known.
     pub fn leader(&self, topic: &str, partition: i32) -> Option<&Broker> {
         self.brokers.get(&self.partition(topic, partition)?.leader?)
+    }
+}
+
+impl PartitionMetadata {
+    /// A partition that must exist and of which nothing was told.
+    pub(super) fn unknown() -> Self {
+        Self {
+            leader: None,
+            leader_epoch: None,
+            replicas: Vec::new(),
+            in_sync_replicas: Vec::new(),
+            offline_replicas: Vec::new(),
+            error: ErrorCode::LeaderNotAvailable,
+        }
     }
 }
 
