@@ -322,14 +322,4 @@ const PRIME_4: u32 = 0x27d4_eb2f;
 const PRIME_5: u32 = 0x1656_67b1;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn xxh32_check_values() {
-        assert_eq!(xxh32(b""), 0x02cc_5d05);
-        assert_eq!(xxh32(b"a"), 0x550d_7456);
-        assert_eq!(xxh32(b"abc"), 0x32d1_53ff);
-        assert_eq!(xxh32(b"Nobody inspects the spammish repetition"), 0xe229_3b2f);
-    }
-}
+mod tests;
