@@ -1,1 +1,43 @@
-//! milena-broker
+//! A Kafka-compatible broker in this process: to develop and test against, with nothing to install.
+//!
+//! It speaks the protocol of Kafka 4.3 over TCP on 127.0.0.1 and in memory, starts in milliseconds, and runs as a
+//! cluster of several nodes. It keeps records in memory only. It shares no code with the client beyond the protocol
+//! and the record format, and goes wrong on request ([`Faults`]).
+//!
+//! | where | what |
+//! | --- | --- |
+//! | `cluster`, `builder`, `inspect` | what users hold |
+//! | `node` | listener, connection, frames, dispatch, what a request knows |
+//! | `api` | one file for each API |
+//! | `log` | a partition's log; pure |
+//! | `fetch` | fetch sessions and waiting; pure |
+//! | `state` | topics, leadership, placement, configuration changes; pure |
+//! | `config` | Kafka's keys, defaults and checks; pure |
+//! | `fault` | the table of what goes wrong, and the handle that fills it |
+//! | `observe` | counters that tests read and wait for |
+//! | `clock`, `task`, `rng` | the only doors to time, tasks and randomness |
+
+mod api;
+mod builder;
+mod clock;
+mod cluster;
+mod config;
+mod fault;
+mod fetch;
+mod inspect;
+mod log;
+mod node;
+mod observe;
+mod rng;
+mod shared;
+mod state;
+mod sync;
+mod task;
+
+pub use builder::{ClusterBuilder, TopicSpec};
+pub use cluster::{Cluster, NodeId, StartError, TopicError};
+pub use config::ConfigError;
+pub use fault::{Fault, FaultBuilder, Faults, PartFaultBuilder};
+pub use inspect::{DamagedBatch, LogView, StoredBatch, StoredProducer, StoredRecord};
+pub use milena_protocol::{ApiKey, ErrorCode, Uuid};
+pub use node::MemoryStream;

@@ -1,0 +1,149 @@
+//! IncrementalAlterConfigs and AlterConfigs (KIP-133, 226, 339; Java: `ConfigAdminManager`).
+
+use std::collections::BTreeMap;
+
+use milena_protocol::messages::{
+    AlterConfigsRequest, AlterConfigsResponse, IncrementalAlterConfigsRequest,
+    IncrementalAlterConfigsResponse, alter_configs_response, incremental_alter_configs_response,
+};
+use milena_protocol::{ByteStr, ErrorCode};
+
+use super::{Api, message};
+use crate::NodeId;
+use crate::node::{Reply, RequestContext};
+use crate::state::{AdminError, AlterOperation, Alteration, Resource};
+
+/// Types of resources (Java: `ConfigResource.Type`).
+pub(super) const TOPIC: i8 = 2;
+pub(super) const BROKER: i8 = 4;
+
+impl Api for IncrementalAlterConfigsRequest {
+    async fn handle(self, context: &RequestContext<'_>) -> Reply<IncrementalAlterConfigsResponse> {
+        let repeated =
+            repeated(self.resources.iter().map(|resource| (resource.resource_type, &resource.resource_name)));
+        let responses = self.resources.iter().map(|asked| {
+            let alterations = asked.configs.iter().map(|config| {
+                Ok(Alteration {
+                    name: config.name.to_string(),
+                    value: config.value.as_ref().map(ByteStr::to_string),
+                    operation: AlterOperation::try_from(config.config_operation)?,
+                })
+            });
+            let altered = once(&repeated, asked.resource_type, &asked.resource_name).and_then(|()| {
+                let resource = resource(context, asked.resource_type, &asked.resource_name)?;
+                let alterations = alterations.collect::<Result<Vec<_>, AdminError>>()?;
+                context.shared.state_mut().alter_incrementally(&resource, &alterations, self.validate_only)
+            });
+            let (error_code, error_message) = outcome(altered);
+            incremental_alter_configs_response::AlterConfigsResourceResponse {
+                error_code,
+                error_message,
+                resource_type: asked.resource_type,
+                resource_name: asked.resource_name.clone(),
+                ..Default::default()
+            }
+        });
+        IncrementalAlterConfigsResponse { responses: responses.collect(), ..Default::default() }.into()
+    }
+
+    fn refuse(self, _: &RequestContext<'_>, error_code: ErrorCode) -> Reply<IncrementalAlterConfigsResponse> {
+        let refused = self.resources.into_iter().map(|asked| {
+            incremental_alter_configs_response::AlterConfigsResourceResponse {
+                error_code,
+                error_message: message(error_code),
+                resource_type: asked.resource_type,
+                resource_name: asked.resource_name,
+                ..Default::default()
+            }
+        });
+        IncrementalAlterConfigsResponse { responses: refused.collect(), ..Default::default() }.into()
+    }
+}
+
+impl Api for AlterConfigsRequest {
+    async fn handle(self, context: &RequestContext<'_>) -> Reply<AlterConfigsResponse> {
+        let repeated =
+            repeated(self.resources.iter().map(|resource| (resource.resource_type, &resource.resource_name)));
+        let responses = self.resources.iter().map(|asked| {
+            let alterations = asked.configs.iter().map(|config| Alteration {
+                name: config.name.to_string(),
+                value: config.value.as_ref().map(ByteStr::to_string),
+                operation: AlterOperation::Set,
+            });
+            let altered = once(&repeated, asked.resource_type, &asked.resource_name).and_then(|()| {
+                let resource = resource(context, asked.resource_type, &asked.resource_name)?;
+                let alterations: Vec<_> = alterations.collect();
+                context.shared.state_mut().alter_all(&resource, &alterations, self.validate_only)
+            });
+            let (error_code, error_message) = outcome(altered);
+            alter_configs_response::AlterConfigsResourceResponse {
+                error_code,
+                error_message,
+                resource_type: asked.resource_type,
+                resource_name: asked.resource_name.clone(),
+                ..Default::default()
+            }
+        });
+        AlterConfigsResponse { responses: responses.collect(), ..Default::default() }.into()
+    }
+
+    fn refuse(self, _: &RequestContext<'_>, error_code: ErrorCode) -> Reply<AlterConfigsResponse> {
+        let refused =
+            self.resources.into_iter().map(|asked| alter_configs_response::AlterConfigsResourceResponse {
+                error_code,
+                error_message: message(error_code),
+                resource_type: asked.resource_type,
+                resource_name: asked.resource_name,
+                ..Default::default()
+            });
+        AlterConfigsResponse { responses: refused.collect(), ..Default::default() }.into()
+    }
+}
+
+/// How often each resource is named.
+type Repeated = BTreeMap<(i8, ByteStr), usize>;
+
+fn repeated<'a>(resources: impl Iterator<Item = (i8, &'a ByteStr)>) -> Repeated {
+    let mut times = Repeated::new();
+    resources.for_each(|(kind, name)| *times.entry((kind, name.clone())).or_default() += 1);
+    times
+}
+
+fn once(repeated: &Repeated, kind: i8, name: &ByteStr) -> Result<(), AdminError> {
+    match repeated.get(&(kind, name.clone())) {
+        Some(2..) => {
+            Err(AdminError::new(ErrorCode::InvalidRequest, "Each resource must appear at most once."))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn resource(context: &RequestContext<'_>, kind: i8, name: &str) -> Result<Resource, AdminError> {
+    match kind {
+        TOPIC => Ok(Resource::Topic(name.to_owned())),
+        BROKER => broker_named(context.node.id, name).map(Resource::Broker),
+        _ => Err(AdminError::new(ErrorCode::InvalidRequest, format!("Unknown resource type {kind}"))),
+    }
+}
+
+/// The broker that a resource name means: this one, or with an empty name all of them.
+pub(super) fn broker_named(this: NodeId, name: &str) -> Result<Option<NodeId>, AdminError> {
+    if name.is_empty() {
+        return Ok(None);
+    }
+    let invalid = |message: String| Err(AdminError::new(ErrorCode::InvalidRequest, message));
+    match name.parse::<NodeId>() {
+        Ok(node) if node == this => Ok(Some(node)),
+        Ok(_) => {
+            invalid(format!("Unexpected broker id, expected {this} or empty string, but received {name}"))
+        }
+        Err(_) => invalid(format!("Broker id must be an integer, but it is: {name}")),
+    }
+}
+
+fn outcome(altered: Result<(), AdminError>) -> (ErrorCode, Option<ByteStr>) {
+    match altered {
+        Ok(()) => (ErrorCode::None, None),
+        Err(error) => (error.code, Some(error.message.into())),
+    }
+}

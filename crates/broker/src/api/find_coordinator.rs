@@ -1,0 +1,83 @@
+//! FindCoordinator (KIP-699; Java: `KafkaApis.getCoordinator`).
+
+use milena_protocol::messages::find_coordinator_response::Coordinator;
+use milena_protocol::messages::{FindCoordinatorRequest, FindCoordinatorResponse};
+use milena_protocol::{ByteStr, ErrorCode};
+
+use super::{Api, message};
+use crate::node::{Reply, RequestContext};
+
+/// From this version on many keys may be asked for at once.
+const BATCHES_SINCE_VERSION: i16 = 4;
+
+const GROUP: i8 = 0;
+const TRANSACTION: i8 = 1;
+
+impl Api for FindCoordinatorRequest {
+    async fn handle(self, context: &RequestContext<'_>) -> Reply<FindCoordinatorResponse> {
+        if context.version >= BATCHES_SINCE_VERSION {
+            let coordinators =
+                self.coordinator_keys.iter().map(|key| coordinator(context, self.key_type, key));
+            return FindCoordinatorResponse { coordinators: coordinators.collect(), ..Default::default() }
+                .into();
+        }
+        let found = coordinator(context, self.key_type, &self.key);
+        if !found.error_code.is_ok() {
+            return self.refuse(context, found.error_code);
+        }
+        FindCoordinatorResponse {
+            error_message: Some(ByteStr::from_static("NONE")),
+            node_id: found.node_id,
+            host: found.host,
+            port: found.port,
+            ..Default::default()
+        }
+        .into()
+    }
+
+    fn refuse(self, context: &RequestContext<'_>, error_code: ErrorCode) -> Reply<FindCoordinatorResponse> {
+        if context.version >= BATCHES_SINCE_VERSION {
+            let coordinators = self.coordinator_keys.into_iter().map(|key| nobody(key, error_code));
+            return FindCoordinatorResponse { coordinators: coordinators.collect(), ..Default::default() }
+                .into();
+        }
+        FindCoordinatorResponse {
+            error_code,
+            error_message: message(error_code),
+            node_id: -1,
+            port: -1,
+            ..Default::default()
+        }
+        .into()
+    }
+}
+
+fn coordinator(context: &RequestContext<'_>, key_type: i8, key: &ByteStr) -> Coordinator {
+    let state = context.shared.state();
+    let partitions = match key_type {
+        GROUP => state.settings().offsets_topic_partitions,
+        TRANSACTION => state.settings().transaction_topic_partitions,
+        _ => return nobody(key.clone(), ErrorCode::InvalidRequest),
+    };
+    match state.coordinator(key, partitions) {
+        Some(info) => Coordinator {
+            key: key.clone(),
+            node_id: info.node,
+            host: info.host.clone(),
+            port: i32::from(info.port),
+            ..Default::default()
+        },
+        None => nobody(key.clone(), ErrorCode::CoordinatorNotAvailable),
+    }
+}
+
+fn nobody(key: ByteStr, error_code: ErrorCode) -> Coordinator {
+    Coordinator {
+        key,
+        node_id: -1,
+        port: -1,
+        error_code,
+        error_message: message(error_code),
+        ..Default::default()
+    }
+}

@@ -1,0 +1,261 @@
+//! Configuration by Kafka's names: what the keys are, where a value comes from, and what it is.
+//!
+//! A value has layers (KIP-226): a topic's override, the broker's dynamic value, the cluster-wide dynamic value, the
+//! value that the broker was started with, and Kafka's default.
+
+mod broker;
+mod definition;
+mod topic;
+
+use std::collections::BTreeMap;
+
+pub(crate) use broker::{BROKER_KEYS, BrokerKey, broker_key};
+pub(crate) use definition::{Kind, split_list};
+pub(crate) use topic::{TOPIC_KEYS, TopicConfig, TopicKey, check_topic_overrides, topic_key};
+
+use crate::NodeId;
+use definition::nearest;
+
+/// Values by name, in the order of the names.
+pub(crate) type Values = BTreeMap<String, String>;
+
+/// All configuration of a cluster.
+#[derive(Debug, Default)]
+pub(crate) struct Configs {
+    /// What the brokers were started with.
+    started_with: Values,
+    /// Changed while running, for every broker.
+    dynamic_default: Values,
+    /// Changed while running, for one broker.
+    dynamic: BTreeMap<NodeId, Values>,
+    /// Overrides by topic name.
+    topics: BTreeMap<String, Values>,
+}
+
+/// Where a value comes from; the numbers are those of `DescribeConfigsResponse.ConfigSource`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(i8)]
+pub(crate) enum Source {
+    Topic = 1,
+    DynamicBroker = 2,
+    DynamicDefaultBroker = 3,
+    StaticBroker = 4,
+    Default = 5,
+}
+
+/// One layer's value of a key, or of a key that stands in for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Layer {
+    pub(crate) name: &'static str,
+    pub(crate) value: String,
+    pub(crate) source: Source,
+}
+
+/// A key or value that cannot be configured.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct ConfigError {
+    message: String,
+}
+
+impl ConfigError {
+    pub(crate) fn new(message: String) -> Self {
+        Self { message }
+    }
+}
+
+impl Configs {
+    /// Sets a value that the brokers start with.
+    pub(crate) fn start_with(&mut self, name: &str, value: &str) -> Result<(), ConfigError> {
+        let Some(key) = broker_key(name) else {
+            let known = BROKER_KEYS.iter().map(|key| key.definition.name);
+            let hint = nearest(name, known).map(|near| format!("; did you mean {near}?")).unwrap_or_default();
+            return Err(ConfigError::new(format!("unknown broker config {name}{hint}")));
+        };
+        key.definition.check(value).map_err(ConfigError::new)?;
+        self.started_with.insert(name.to_owned(), value.to_owned());
+        Ok(())
+    }
+
+    /// The layers of a broker's value, the one in force first.
+    pub(crate) fn broker_layers(&self, node: Option<NodeId>, name: &str) -> Vec<Layer> {
+        let Some(key) = broker_key(name) else { return Vec::new() };
+        let own = node.and_then(|node| self.dynamic.get(&node)).and_then(|values| values.get(name));
+        let layers = [
+            (own, Source::DynamicBroker),
+            (self.dynamic_default.get(name), Source::DynamicDefaultBroker),
+            (self.started_with.get(name), Source::StaticBroker),
+        ];
+        let name = key.definition.name;
+        let given = layers
+            .into_iter()
+            .filter_map(|(value, source)| Some(Layer { name, value: value?.clone(), source }));
+        let default = key.definition.default.map(|value| Layer {
+            name,
+            value: value.to_owned(),
+            source: Source::Default,
+        });
+        given.chain(default).collect()
+    }
+
+    /// The layers of a topic's value as `DescribeConfigs` lists them, the one in force first.
+    ///
+    /// Only the first of a key's synonyms is listed, even where another one is in force (Java: `ConfigHelper`).
+    pub(crate) fn topic_layers(&self, topic: &str, key: &TopicKey) -> Vec<Layer> {
+        let overridden = self.topic_overrides(topic).get(key.definition.name).map(|value| Layer {
+            name: key.definition.name,
+            value: value.clone(),
+            source: Source::Topic,
+        });
+        let synonym = key.synonyms.first().map(|synonym| self.broker_layers(None, synonym.name));
+        overridden.into_iter().chain(synonym.into_iter().flatten()).collect()
+    }
+
+    /// A topic's value that is in force.
+    pub(crate) fn topic_value(&self, overrides: &Values, key: &TopicKey) -> String {
+        let given = |name: &str| self.dynamic_default.get(name).or_else(|| self.started_with.get(name));
+        if let Some(value) = overrides.get(key.definition.name) {
+            return value.clone();
+        }
+        let from_broker = key.synonyms.iter().find_map(|synonym| {
+            let value = given(synonym.name)?;
+            match synonym.factor {
+                1 => Some(value.clone()),
+                factor => Some(value.trim().parse::<i64>().ok()?.saturating_mul(factor).to_string()),
+            }
+        });
+        from_broker.or_else(|| key.definition.default.map(str::to_owned)).unwrap_or_default()
+    }
+
+    /// A topic's effective configuration under these overrides.
+    pub(crate) fn topic_config(&self, overrides: &Values) -> TopicConfig {
+        TopicConfig::from_values(|key| self.topic_value(overrides, key))
+    }
+
+    pub(crate) fn topic_overrides(&self, topic: &str) -> &Values {
+        static NONE: Values = Values::new();
+        self.topics.get(topic).unwrap_or(&NONE)
+    }
+
+    pub(crate) fn set_topic_overrides(&mut self, topic: &str, overrides: Values) {
+        if overrides.is_empty() {
+            self.topics.remove(topic);
+        } else {
+            self.topics.insert(topic.to_owned(), overrides);
+        }
+    }
+
+    /// The dynamic values of one broker, or those of all.
+    pub(crate) fn dynamic(&self, node: Option<NodeId>) -> &Values {
+        static NONE: Values = Values::new();
+        match node {
+            Some(node) => self.dynamic.get(&node).unwrap_or(&NONE),
+            None => &self.dynamic_default,
+        }
+    }
+
+    pub(crate) fn set_dynamic(&mut self, node: Option<NodeId>, values: Values) {
+        match node {
+            Some(node) => *self.dynamic.entry(node).or_default() = values,
+            None => self.dynamic_default = values,
+        }
+    }
+
+    /// The broker's settings that the code reads often.
+    pub(crate) fn broker_settings(&self) -> BrokerSettings {
+        let text = |name: &str| self.broker_layers(None, name).into_iter().next().map(|layer| layer.value);
+        let number =
+            |name: &str| text(name).and_then(|value| value.trim().parse::<i64>().ok()).unwrap_or_default();
+        let size = |name: &str| usize::try_from(number(name)).unwrap_or_default();
+        let flag = |name: &str| text(name).is_some_and(|value| topic::is_true(&value));
+        BrokerSettings {
+            auto_create_topics: flag("auto.create.topics.enable"),
+            delete_topics: flag("delete.topic.enable"),
+            num_partitions: number("num.partitions") as i32,
+            default_replication_factor: number("default.replication.factor") as i16,
+            fetch_max_bytes: size("fetch.max.bytes"),
+            request_bytes_max: size("socket.request.max.bytes"),
+            connections_max: size("max.connections"),
+            connection_idle_ms: number("connections.max.idle.ms"),
+            fetch_sessions_max: size("max.incremental.fetch.session.cache.slots"),
+            request_partitions_max: number("max.request.partition.size.limit") as i32,
+            offsets_topic_partitions: number("offsets.topic.num.partitions") as i32,
+            transaction_topic_partitions: number("transaction.state.log.num.partitions") as i32,
+            producer_id_expiration_ms: number("producer.id.expiration.ms"),
+            producer_id_expiration_check_ms: number("producer.id.expiration.check.interval.ms"),
+            retention_check_ms: number("log.retention.check.interval.ms"),
+        }
+    }
+}
+
+/// The values of a broker that are in force, typed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct BrokerSettings {
+    pub(crate) auto_create_topics: bool,
+    pub(crate) delete_topics: bool,
+    pub(crate) num_partitions: i32,
+    pub(crate) default_replication_factor: i16,
+    pub(crate) fetch_max_bytes: usize,
+    /// `socket.request.max.bytes`: the largest frame.
+    pub(crate) request_bytes_max: usize,
+    pub(crate) connections_max: usize,
+    /// `connections.max.idle.ms`; negative never closes.
+    pub(crate) connection_idle_ms: i64,
+    pub(crate) fetch_sessions_max: usize,
+    pub(crate) request_partitions_max: i32,
+    pub(crate) offsets_topic_partitions: i32,
+    pub(crate) transaction_topic_partitions: i32,
+    pub(crate) producer_id_expiration_ms: i64,
+    pub(crate) producer_id_expiration_check_ms: i64,
+    pub(crate) retention_check_ms: i64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(name: &str) -> &'static TopicKey {
+        topic_key(name).expect("a key of a topic")
+    }
+
+    fn configs(started_with: &[(&str, &str)]) -> Configs {
+        let mut configs = Configs::default();
+        for (name, value) in started_with {
+            configs.start_with(name, value).expect("valid");
+        }
+        configs
+    }
+
+    #[test]
+    fn a_misspelt_key_is_refused_with_the_nearest_name() {
+        let error = Configs::default().start_with("num.partition", "3").expect_err("unknown");
+        assert_eq!(error.to_string(), "unknown broker config num.partition; did you mean num.partitions?");
+    }
+
+    #[test]
+    fn a_topics_value_comes_from_the_nearest_layer() {
+        let mut configs = configs(&[("message.max.bytes", "500")]);
+        let in_force = |configs: &Configs, topic: &str| {
+            configs.topic_config(configs.topic_overrides(topic)).max_message_bytes
+        };
+        assert_eq!(in_force(&configs, "t"), 500);
+        configs.set_dynamic(None, Values::from([("message.max.bytes".to_owned(), "600".to_owned())]));
+        assert_eq!(in_force(&configs, "t"), 600);
+        configs.set_topic_overrides("t", Values::from([("max.message.bytes".to_owned(), "700".to_owned())]));
+        assert_eq!((in_force(&configs, "t"), in_force(&configs, "u")), (700, 600));
+        let sources: Vec<_> =
+            configs.topic_layers("t", key("max.message.bytes")).iter().map(|layer| layer.source).collect();
+        assert_eq!(
+            sources,
+            [Source::Topic, Source::DynamicDefaultBroker, Source::StaticBroker, Source::Default]
+        );
+    }
+
+    #[test]
+    fn hours_and_minutes_stand_in_for_milliseconds() {
+        let hours = configs(&[("log.retention.hours", "2")]);
+        assert_eq!(hours.topic_config(&Values::new()).retention_ms, Some(7_200_000));
+        let both = configs(&[("log.retention.hours", "2"), ("log.retention.minutes", "3")]);
+        assert_eq!(both.topic_config(&Values::new()).retention_ms, Some(180_000));
+    }
+}

@@ -1,0 +1,350 @@
+//! The log of one partition: validation, storage, offsets, producers and leader epochs. Pure; it knows no runtime.
+//!
+//! Replication within one process is shared state: every replica sees the same log, and so the high watermark is its
+//! end.
+
+mod leader_epochs;
+mod producer_state;
+mod rope;
+mod segment;
+mod validate;
+
+#[cfg(test)]
+pub(crate) mod testing;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use milena_records::{Batch, Scratch};
+
+pub(crate) use leader_epochs::EpochEnd;
+pub(crate) use producer_state::ProducerEntry;
+use producer_state::{ProducerStates, Verdict};
+pub(crate) use validate::{AppendError, ValidBatch, only_batch, validate};
+
+use crate::config::TopicConfig;
+use leader_epochs::LeaderEpochs;
+use segment::{RollLimits, Segment};
+
+/// The log of one partition.
+#[derive(Debug)]
+pub(crate) struct PartitionLog {
+    config: Arc<TopicConfig>,
+    /// Oldest first; the last one is written to.
+    segments: VecDeque<Segment>,
+    log_start_offset: i64,
+    log_end_offset: i64,
+    producers: ProducerStates,
+    leader_epochs: LeaderEpochs,
+}
+
+/// What came of an append.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Appended {
+    pub(crate) base_offset: i64,
+    /// The broker's time for the batch; for a duplicate, the timestamp that its first copy has.
+    pub(crate) log_append_time_ms: Option<i64>,
+    /// Bytes that are new in the log: zero for a duplicate.
+    pub(crate) new_bytes: usize,
+}
+
+/// An offset outside the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("offset {offset} is not between {log_start_offset} and {log_end_offset}")]
+pub(crate) struct OutOfRange {
+    pub(crate) offset: i64,
+    pub(crate) log_start_offset: i64,
+    pub(crate) log_end_offset: i64,
+}
+
+/// A record found by its timestamp.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TimestampedOffset {
+    pub(crate) timestamp_ms: i64,
+    pub(crate) offset: i64,
+    pub(crate) leader_epoch: i32,
+}
+
+impl PartitionLog {
+    pub(crate) fn new(config: Arc<TopicConfig>, now_ms: i64) -> Self {
+        Self {
+            config,
+            segments: VecDeque::from([Segment::new(0, now_ms)]),
+            log_start_offset: 0,
+            log_end_offset: 0,
+            producers: ProducerStates::default(),
+            leader_epochs: LeaderEpochs::default(),
+        }
+    }
+
+    pub(crate) fn config(&self) -> &Arc<TopicConfig> {
+        &self.config
+    }
+
+    pub(crate) fn set_config(&mut self, config: Arc<TopicConfig>) {
+        self.config = config;
+    }
+
+    pub(crate) fn log_start_offset(&self) -> i64 {
+        self.log_start_offset
+    }
+
+    pub(crate) fn log_end_offset(&self) -> i64 {
+        self.log_end_offset
+    }
+
+    /// What every in-sync replica has: all of it, since they share this log.
+    pub(crate) fn high_watermark(&self) -> i64 {
+        self.log_end_offset
+    }
+
+    /// Below it no transaction is open. There are no transactions yet.
+    pub(crate) fn last_stable_offset(&self) -> i64 {
+        self.high_watermark()
+    }
+
+    /// Size of all segments, in bytes.
+    pub(crate) fn len(&self) -> usize {
+        self.segments.iter().map(Segment::len).sum()
+    }
+
+    pub(crate) fn producers(&self) -> &ProducerStates {
+        &self.producers
+    }
+
+    pub(crate) fn producers_mut(&mut self) -> &mut ProducerStates {
+        &mut self.producers
+    }
+
+    /// Notes that a leader with this epoch begins at the end of the log (Java: `Partition.makeLeader`).
+    pub(crate) fn begin_leader_epoch(&mut self, leader_epoch: i32) {
+        self.leader_epochs.assign(leader_epoch, self.log_end_offset);
+    }
+
+    /// The epoch that is being written.
+    #[cfg(test)]
+    pub(crate) fn latest_leader_epoch(&self) -> Option<i32> {
+        self.leader_epochs.latest().map(|latest| latest.leader_epoch)
+    }
+
+    /// The epoch of the log's first record, if it is known.
+    pub(crate) fn earliest_leader_epoch(&self) -> Option<i32> {
+        let earliest = self.leader_epochs.earliest()?;
+        (earliest.start_offset <= self.log_start_offset).then_some(earliest.leader_epoch)
+    }
+
+    /// Where a leader epoch ended (KIP-320).
+    pub(crate) fn end_of_leader_epoch(&self, leader_epoch: i32) -> Option<EpochEnd> {
+        self.leader_epochs.end_offset_for(leader_epoch, self.log_end_offset)
+    }
+
+    /// Appends a batch as the leader of `leader_epoch`, unless its producer says otherwise.
+    pub(crate) fn append(
+        &mut self,
+        batch: ValidBatch,
+        leader_epoch: i32,
+        now_ms: i64,
+    ) -> Result<Appended, AppendError> {
+        let ValidBatch { mut header, section, log_append_time_ms } = batch;
+        let has_producer = header.producer_id != -1;
+        if has_producer && let Verdict::Duplicate(written) = self.producers.check(&header)? {
+            return Ok(Appended {
+                base_offset: written.base_offset,
+                log_append_time_ms: Some(written.timestamp_ms),
+                new_bytes: 0,
+            });
+        }
+        header.base_offset = self.log_end_offset;
+        header.partition_leader_epoch = leader_epoch;
+        self.leader_epochs.assign(leader_epoch, header.base_offset);
+        let size = header.encoded_len();
+        self.roll_if_full(size, header.max_timestamp, now_ms);
+        self.active().append(&header, section);
+        self.log_end_offset = header.next_offset();
+        if has_producer {
+            self.producers.note(&header);
+        }
+        Ok(Appended { base_offset: header.base_offset, log_append_time_ms, new_bytes: size })
+    }
+
+    /// Reads from `offset` on, within one segment (Java: `LocalLog.read`); see [`Segment::read`] for the limits.
+    pub(crate) fn read(
+        &self,
+        offset: i64,
+        max_bytes: usize,
+        whole_first: bool,
+    ) -> Result<Vec<Bytes>, OutOfRange> {
+        self.check_range(offset)?;
+        if offset == self.log_end_offset {
+            return Ok(Vec::new());
+        }
+        let read =
+            self.segments_from(offset).find_map(|segment| segment.read(offset, max_bytes, whole_first));
+        Ok(read.unwrap_or_default())
+    }
+
+    /// The first record at or after `timestamp_ms`.
+    pub(crate) fn offset_for_timestamp(
+        &self,
+        timestamp_ms: i64,
+        scratch: &mut Scratch,
+    ) -> Option<TimestampedOffset> {
+        let log_start_offset = self.log_start_offset;
+        let wanted = move |max: i64, last_offset: i64| max >= timestamp_ms && last_offset >= log_start_offset;
+        self.segments
+            .iter()
+            .filter(|segment| segment.max_timestamp_ms() >= timestamp_ms)
+            .flat_map(|segment| segment.batches_where(wanted))
+            .find_map(|batch| {
+                find_record(&batch, scratch, |offset, timestamp| {
+                    timestamp >= timestamp_ms && offset >= log_start_offset
+                })
+            })
+    }
+
+    /// The first record with the greatest timestamp (KIP-734).
+    pub(crate) fn offset_of_max_timestamp(&self, scratch: &mut Scratch) -> Option<TimestampedOffset> {
+        let max = self.segments.iter().map(Segment::max_timestamp_ms).max().filter(|max| *max >= 0)?;
+        self.segments
+            .iter()
+            .flat_map(|segment| segment.batches_where(move |timestamp, _| timestamp == max))
+            .find_map(|batch| find_record(&batch, scratch, |_, timestamp| timestamp == max))
+    }
+
+    /// Deletes the records before `offset` (`DeleteRecords`, KIP-107).
+    pub(crate) fn delete_before(&mut self, offset: i64) -> Result<(), OutOfRange> {
+        if offset < 0 || offset > self.high_watermark() {
+            return Err(self.out_of_range(offset));
+        }
+        if offset > self.log_start_offset {
+            self.log_start_offset = offset;
+            self.leader_epochs.truncate_from_start(offset);
+        }
+        while self.segments.len() > 1 && self.segments[1].base_offset() <= self.log_start_offset {
+            self.segments.pop_front();
+        }
+        Ok(())
+    }
+
+    /// Drops whole old segments by `retention.ms` and `retention.bytes` (Java: `UnifiedLog.deleteOldSegments`).
+    pub(crate) fn apply_retention(&mut self, now_ms: i64) {
+        if !self.config.delete {
+            return;
+        }
+        if let Some(retention_ms) = self.config.retention_ms {
+            let expired =
+                |segment: &Segment| now_ms.saturating_sub(segment.retention_timestamp_ms()) > retention_ms;
+            let expired = self.segments.iter().take_while(|s| !s.is_empty() && expired(s)).count();
+            self.drop_oldest(expired, now_ms);
+        }
+        if let Some(retention_bytes) = self.config.retention_bytes {
+            let mut excess = (self.len() as u64).saturating_sub(retention_bytes);
+            let mut surplus = 0;
+            for segment in &self.segments {
+                let size = segment.len() as u64;
+                if segment.is_empty() || excess < size {
+                    break;
+                }
+                excess -= size;
+                surplus += 1;
+            }
+            self.drop_oldest(surplus, now_ms);
+        }
+    }
+
+    /// Drops the batch that contains `offset` and all after it, as when a leader without them is elected.
+    pub(crate) fn truncate(&mut self, offset: i64) {
+        while self.segments.len() > 1 && self.active().base_offset() >= offset {
+            self.segments.pop_back();
+        }
+        self.active().truncate(offset);
+        self.log_end_offset = self.active().next_offset();
+        self.log_start_offset = self.log_start_offset.min(self.log_end_offset);
+        self.leader_epochs.truncate_from_end(self.log_end_offset);
+        self.producers.clear();
+        for header in
+            self.segments.iter().flat_map(Segment::headers).filter(|header| header.producer_id != -1)
+        {
+            self.producers.note(&header);
+        }
+    }
+
+    /// Damages the batch that contains `offset`, so that its checksum is wrong; false if there is none.
+    pub(crate) fn corrupt(&mut self, offset: i64) -> bool {
+        self.segments
+            .iter_mut()
+            .rev()
+            .find(|segment| segment.base_offset() <= offset)
+            .is_some_and(|s| s.corrupt(offset))
+    }
+
+    /// Every stored batch that still has visible records, oldest first.
+    pub(crate) fn batches(&self) -> impl Iterator<Item = Batch> + '_ {
+        let visible = move |_: i64, last_offset: i64| last_offset >= self.log_start_offset;
+        self.segments.iter().flat_map(move |segment| segment.batches_where(visible))
+    }
+
+    pub(crate) fn check_range(&self, offset: i64) -> Result<(), OutOfRange> {
+        let range = self.log_start_offset..=self.log_end_offset;
+        if range.contains(&offset) { Ok(()) } else { Err(self.out_of_range(offset)) }
+    }
+
+    fn out_of_range(&self, offset: i64) -> OutOfRange {
+        let (log_start_offset, log_end_offset) = (self.log_start_offset, self.log_end_offset);
+        OutOfRange { offset, log_start_offset, log_end_offset }
+    }
+
+    fn segments_from(&self, offset: i64) -> impl Iterator<Item = &Segment> {
+        let beyond = self.segments.partition_point(|segment| segment.base_offset() <= offset);
+        self.segments.range(beyond.saturating_sub(1)..)
+    }
+
+    fn active(&mut self) -> &mut Segment {
+        self.segments.back_mut().expect("a log always has a segment")
+    }
+
+    fn roll_if_full(&mut self, size: usize, timestamp_ms: i64, now_ms: i64) {
+        let limits =
+            RollLimits { segment_bytes: self.config.segment_bytes, segment_ms: self.config.segment_ms };
+        if self.active().should_roll(size, timestamp_ms, limits, now_ms) {
+            self.roll(now_ms);
+        }
+    }
+
+    fn roll(&mut self, now_ms: i64) {
+        self.segments.push_back(Segment::new(self.log_end_offset, now_ms));
+    }
+
+    fn drop_oldest(&mut self, count: usize, now_ms: i64) {
+        if count == 0 {
+            return;
+        }
+        if count == self.segments.len() {
+            self.roll(now_ms);
+        }
+        self.segments.drain(..count);
+        let first = self.segments.front().map_or(self.log_end_offset, Segment::base_offset);
+        self.log_start_offset = self.log_start_offset.max(first);
+        self.leader_epochs.truncate_from_start(self.log_start_offset);
+    }
+}
+
+/// The first record of a batch that `wanted` chooses by offset and timestamp.
+fn find_record(
+    batch: &Batch,
+    scratch: &mut Scratch,
+    wanted: impl Fn(i64, i64) -> bool,
+) -> Option<TimestampedOffset> {
+    let section = batch.decompress(scratch, &mut Vec::new()).ok()?;
+    let record =
+        section.iter().map_while(Result::ok).find(|record| wanted(record.offset, record.timestamp))?;
+    Some(TimestampedOffset {
+        timestamp_ms: record.timestamp,
+        offset: record.offset,
+        leader_epoch: batch.header().partition_leader_epoch,
+    })
+}
+
+#[cfg(test)]
+mod tests;

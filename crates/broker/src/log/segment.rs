@@ -1,0 +1,168 @@
+//! A run of batches that is kept, read and deleted together (Java: `LogSegment`).
+
+use bytes::Bytes;
+use milena_records::{BATCH_HEADER_LEN, Batch, BatchHeader, Batches};
+
+use super::rope::Rope;
+
+/// One segment of a partition's log.
+#[derive(Debug)]
+pub(crate) struct Segment {
+    base_offset: i64,
+    index: Vec<Indexed>,
+    bytes: Rope,
+    /// Greatest timestamp of its batches, -1 if there is none.
+    max_timestamp_ms: i64,
+    /// What `segment.ms` counts from: the first batch's timestamp, or the wall clock of its creation.
+    first_timestamp_ms: Option<i64>,
+    created_ms: i64,
+}
+
+/// Where a batch is, and what lookups ask of it.
+#[derive(Debug, Clone, Copy)]
+struct Indexed {
+    last_offset: i64,
+    max_timestamp_ms: i64,
+    position: usize,
+}
+
+impl Segment {
+    pub(crate) fn new(base_offset: i64, now_ms: i64) -> Self {
+        Self {
+            base_offset,
+            index: Vec::new(),
+            bytes: Rope::default(),
+            max_timestamp_ms: -1,
+            first_timestamp_ms: None,
+            created_ms: now_ms,
+        }
+    }
+
+    pub(crate) fn base_offset(&self) -> i64 {
+        self.base_offset
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.index.is_empty()
+    }
+
+    pub(crate) fn max_timestamp_ms(&self) -> i64 {
+        self.max_timestamp_ms
+    }
+
+    /// What retention by time compares: the greatest timestamp, or the time of creation where there are none.
+    pub(crate) fn retention_timestamp_ms(&self) -> i64 {
+        if self.max_timestamp_ms >= 0 { self.max_timestamp_ms } else { self.created_ms }
+    }
+
+    pub(crate) fn append(&mut self, header: &BatchHeader, section: Bytes) {
+        self.index.push(Indexed {
+            last_offset: header.last_offset(),
+            max_timestamp_ms: header.max_timestamp,
+            position: self.bytes.len(),
+        });
+        self.bytes.append(&header.to_bytes(), section);
+        self.max_timestamp_ms = self.max_timestamp_ms.max(header.max_timestamp);
+        self.first_timestamp_ms.get_or_insert(header.max_timestamp);
+    }
+
+    /// Whether a batch of `size` bytes should begin another segment (Java: `LogSegment.shouldRoll`).
+    pub(crate) fn should_roll(
+        &self,
+        size: usize,
+        timestamp_ms: i64,
+        limits: RollLimits,
+        now_ms: i64,
+    ) -> bool {
+        if self.is_empty() {
+            return false;
+        }
+        let waited_ms = match self.first_timestamp_ms {
+            Some(first) if first >= 0 => timestamp_ms.saturating_sub(first),
+            _ => now_ms.saturating_sub(self.created_ms),
+        };
+        self.len() > limits.segment_bytes.saturating_sub(size) || waited_ms > limits.segment_ms
+    }
+
+    /// Reads from the batch that contains `offset` on, at most `max_bytes`: the end may cut a batch.
+    ///
+    /// With `whole_first` the first batch is read in full whatever `max_bytes` says; without it, nothing is read when
+    /// that batch does not fit. `None`: all batches are before `offset`.
+    pub(crate) fn read(&self, offset: i64, max_bytes: usize, whole_first: bool) -> Option<Vec<Bytes>> {
+        let first = self.index.partition_point(|batch| batch.last_offset < offset);
+        let from = self.index.get(first)?.position;
+        let first_len = self.end_of(first) - from;
+        let wanted = if whole_first { max_bytes.max(first_len) } else { max_bytes };
+        if wanted < first_len {
+            return Some(Vec::new());
+        }
+        let to = self.bytes.len().min(from + wanted);
+        Some(self.bytes.slices(from, to).collect())
+    }
+
+    /// The batches that `wanted` chooses by greatest timestamp and last offset, oldest first.
+    pub(crate) fn batches_where<'a>(
+        &'a self,
+        wanted: impl Fn(i64, i64) -> bool + 'a,
+    ) -> impl Iterator<Item = Batch> + 'a {
+        let chosen = move |number: &usize| {
+            let batch = &self.index[*number];
+            wanted(batch.max_timestamp_ms, batch.last_offset)
+        };
+        (0..self.index.len()).filter(chosen).filter_map(|number| self.batch(number))
+    }
+
+    /// The headers of all batches, oldest first.
+    pub(crate) fn headers(&self) -> impl Iterator<Item = BatchHeader> + '_ {
+        self.index.iter().filter_map(|batch| {
+            let bytes = self.bytes.contiguous(batch.position, batch.position + BATCH_HEADER_LEN);
+            BatchHeader::parse(bytes.first_chunk()?).ok()
+        })
+    }
+
+    /// Drops the batches that contain, or come after, `offset`.
+    pub(crate) fn truncate(&mut self, offset: i64) {
+        let keep = self.index.partition_point(|batch| batch.last_offset < offset);
+        if let Some(first_dropped) = self.index.get(keep) {
+            self.bytes.truncate(first_dropped.position);
+            self.index.truncate(keep);
+            self.max_timestamp_ms = self.index.iter().map(|batch| batch.max_timestamp_ms).max().unwrap_or(-1);
+        }
+    }
+
+    /// The offset that follows the last batch.
+    pub(crate) fn next_offset(&self) -> i64 {
+        self.index.last().map_or(self.base_offset, |batch| batch.last_offset + 1)
+    }
+
+    /// Flips a bit in the last byte of the batch that contains `offset`; false if there is none.
+    pub(crate) fn corrupt(&mut self, offset: i64) -> bool {
+        let number = self.index.partition_point(|batch| batch.last_offset < offset);
+        if number == self.index.len() {
+            return false;
+        }
+        let last_byte = self.end_of(number) - 1;
+        self.bytes.replace(last_byte, |byte| byte ^ 1);
+        true
+    }
+
+    fn batch(&self, number: usize) -> Option<Batch> {
+        let bytes = self.bytes.contiguous(self.index[number].position, self.end_of(number));
+        Batches::new(bytes).next()?.ok()
+    }
+
+    fn end_of(&self, number: usize) -> usize {
+        self.index.get(number + 1).map_or(self.bytes.len(), |next| next.position)
+    }
+}
+
+/// When a segment is full.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RollLimits {
+    pub(crate) segment_bytes: usize,
+    pub(crate) segment_ms: i64,
+}

@@ -1,0 +1,63 @@
+//! Batches for the tests of this module.
+
+use bytes::{Bytes, BytesMut};
+use milena_records::{
+    BATCH_HEADER_LEN, Batch, BatchBuilder, BatchHeader, Batches, Codec, ProducerStamp, RecordParts, Scratch,
+};
+
+/// Builds batches as a producer does.
+pub(crate) struct TestBatch {
+    pub(crate) records: Vec<(i64, Option<&'static [u8]>, &'static [u8])>,
+    pub(crate) codec: Codec,
+    pub(crate) stamp: ProducerStamp,
+}
+
+impl TestBatch {
+    /// Records without keys, one for each timestamp.
+    pub(crate) fn at(timestamps_ms: &[i64]) -> Self {
+        let records = timestamps_ms.iter().map(|timestamp| (*timestamp, None, &b"value"[..])).collect();
+        Self { records, codec: Codec::NONE, stamp: ProducerStamp::NONE }
+    }
+
+    pub(crate) fn by(mut self, producer_id: i64, producer_epoch: i16, base_sequence: i32) -> Self {
+        self.stamp = ProducerStamp { producer_id, producer_epoch, base_sequence, is_transactional: false };
+        self
+    }
+
+    pub(crate) fn compressed(mut self, codec: impl Into<Codec>) -> Self {
+        self.codec = codec.into();
+        self
+    }
+
+    pub(crate) fn bytes(&self) -> Bytes {
+        let mut builder = BatchBuilder::new(BytesMut::new(), usize::MAX);
+        for &(timestamp, key, value) in &self.records {
+            let record = RecordParts { timestamp, key, value: Some(value), headers: &[] };
+            builder.try_append(&record).expect("there is no limit");
+        }
+        let sealed = builder.seal(&self.codec, &mut Scratch::new()).expect("compresses");
+        let mut bytes = BytesMut::from(&sealed.header(&self.stamp)[..]);
+        bytes.extend_from_slice(sealed.section());
+        bytes.freeze()
+    }
+
+    pub(crate) fn batch(&self) -> Batch {
+        first_batch(self.bytes())
+    }
+}
+
+pub(crate) fn first_batch(bytes: Bytes) -> Batch {
+    Batches::new(bytes).next().expect("there is a batch").expect("it is well-formed")
+}
+
+/// The batch with its header changed and its checksum made right again.
+pub(crate) fn with_header(bytes: &Bytes, change: impl FnOnce(&mut BatchHeader)) -> Bytes {
+    let mut header =
+        BatchHeader::parse(bytes.first_chunk().expect("a whole header")).expect("a valid header");
+    change(&mut header);
+    let section = &bytes[BATCH_HEADER_LEN..];
+    header.crc = crc32c::crc32c_append(crc32c::crc32c(&header.to_bytes()[21..]), section);
+    let mut changed = BytesMut::from(&header.to_bytes()[..]);
+    changed.extend_from_slice(section);
+    changed.freeze()
+}

@@ -1,0 +1,131 @@
+//! What the work on one request knows: who asks, whom, and what is to go wrong.
+
+use std::sync::{Arc, Mutex};
+
+use milena_protocol::{ApiKey, ByteStr, ErrorCode, Uuid};
+
+use super::Node;
+use crate::NodeId;
+use crate::fault::{Effect, Stage, Subject};
+use crate::shared::Shared;
+use crate::state::{ClusterState, Partition, Topic, is_internal};
+use crate::sync::{Switch, lock};
+
+/// One request's surroundings.
+#[derive(Debug)]
+pub(crate) struct RequestContext<'a> {
+    pub(crate) shared: &'a Arc<Shared>,
+    pub(crate) node: &'a Arc<Node>,
+    pub(crate) api: ApiKey,
+    pub(crate) version: i16,
+    pub(crate) client_id: &'a str,
+    /// On when the client is gone and nothing should wait any longer.
+    pub(crate) hangup: &'a Switch,
+    /// Faults of partitions that concern the whole answer.
+    answer_effects: Mutex<Vec<Effect>>,
+}
+
+/// A topic as clients are told of it, faults included.
+#[derive(Debug)]
+pub(crate) struct TopicDescription {
+    pub(crate) name: ByteStr,
+    pub(crate) id: Uuid,
+    pub(crate) is_internal: bool,
+    pub(crate) partitions: Vec<PartitionDescription>,
+}
+
+/// A partition as clients are told of it.
+#[derive(Debug)]
+pub(crate) struct PartitionDescription {
+    pub(crate) index: i32,
+    pub(crate) leader: Option<NodeId>,
+    pub(crate) leader_epoch: i32,
+    pub(crate) replicas: Vec<NodeId>,
+    pub(crate) isr: Vec<NodeId>,
+    pub(crate) offline: Vec<NodeId>,
+}
+
+impl<'a> RequestContext<'a> {
+    pub(crate) fn new(
+        shared: &'a Arc<Shared>,
+        node: &'a Arc<Node>,
+        api: ApiKey,
+        version: i16,
+        client_id: &'a str,
+        hangup: &'a Switch,
+    ) -> Self {
+        Self { shared, node, api, version, client_id, hangup, answer_effects: Mutex::new(Vec::new()) }
+    }
+
+    pub(crate) fn now_ms(&self) -> i64 {
+        self.shared.clock.now_ms()
+    }
+
+    /// The partition to work on. The faults of this partition strike here, and nowhere else.
+    pub(crate) fn partition(
+        &self,
+        topic: Option<&Arc<Topic>>,
+        index: i32,
+    ) -> Result<Arc<Partition>, ErrorCode> {
+        let partition =
+            topic.and_then(|topic| topic.partition(index)).ok_or(ErrorCode::UnknownTopicOrPartition)?;
+        let part = Some((&*partition.topic, Some(index)));
+        let effects = self.shared.strike(self.subject(part), &[Stage::Work, Stage::Answer]);
+        let mut error = None;
+        for effect in effects {
+            match effect {
+                Effect::Answer(code) => error = error.or(Some(code)),
+                other => lock(&self.answer_effects).push(other),
+            }
+        }
+        error.map_or_else(|| Ok(partition.clone()), Err)
+    }
+
+    /// The effects on the answer that partitions have brought about.
+    pub(crate) fn take_answer_effects(&self) -> Vec<Effect> {
+        std::mem::take(&mut *lock(&self.answer_effects))
+    }
+
+    /// Describes a topic; `None` when it is to be hidden. Faults of descriptions strike here, and nowhere else.
+    pub(crate) fn describe(&self, state: &ClusterState, topic: &Topic) -> Option<TopicDescription> {
+        let hidden = self.shared.strike(self.subject(Some((&topic.name, None))), &[Stage::TopicDescription]);
+        if hidden.contains(&Effect::HideTopic) {
+            return None;
+        }
+        let is_alive = |node: &NodeId| state.node(*node).is_some_and(|info| info.alive);
+        let describe = |partition: &Arc<Partition>| {
+            let leadership = partition.lock().leadership.clone();
+            let mut description = PartitionDescription {
+                index: partition.index,
+                leader: leadership.leader.filter(|leader| is_alive(leader)),
+                leader_epoch: leadership.leader_epoch,
+                offline: leadership.replicas.iter().copied().filter(|node| !is_alive(node)).collect(),
+                replicas: leadership.replicas,
+                isr: leadership.isr,
+            };
+            self.distort(&topic.name, &mut description);
+            description
+        };
+        Some(TopicDescription {
+            name: topic.name.clone(),
+            id: topic.id,
+            is_internal: is_internal(&topic.name),
+            partitions: topic.partitions.iter().map(describe).collect(),
+        })
+    }
+
+    fn distort(&self, topic: &str, description: &mut PartitionDescription) {
+        let subject = self.subject(Some((topic, Some(description.index))));
+        for effect in self.shared.strike(subject, &[Stage::PartitionDescription]) {
+            match effect {
+                Effect::ReportLeader(leader) => description.leader = leader,
+                Effect::ReportLeaderEpoch(leader_epoch) => description.leader_epoch = leader_epoch,
+                _ => {}
+            }
+        }
+    }
+
+    pub(crate) fn subject<'s>(&'s self, part: Option<(&'s str, Option<i32>)>) -> Subject<'s> {
+        Subject { api: self.api, node: self.node.id, client_id: self.client_id, part }
+    }
+}

@@ -1,0 +1,198 @@
+//! From a request's key to the work, and from its result to a frame. All faults of requests take place here.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use milena_protocol::messages::{
+    AlterConfigsRequest, ApiVersionsRequest, CreatePartitionsRequest, CreateTopicsRequest,
+    DeleteRecordsRequest, DeleteTopicsRequest, DescribeClusterRequest, DescribeConfigsRequest,
+    DescribeTopicPartitionsRequest, FetchRequest, FindCoordinatorRequest, IncrementalAlterConfigsRequest,
+    InitProducerIdRequest, ListOffsetsRequest, MetadataRequest, OffsetForLeaderEpochRequest, ProduceRequest,
+};
+use milena_protocol::{
+    ApiKey, ByteStr, Decoder, ErrorCode, Frame, Message, RequestHeader, decode_request_header,
+    encode_response, unsupported_api_versions_response,
+};
+
+use super::connection::Hangup;
+use super::{Node, RequestContext};
+use crate::api::Api;
+use crate::fault::{Effect, Stage};
+use crate::shared::Shared;
+use crate::sync::Switch;
+
+/// The APIs that are offered, each in every version of Kafka 4.3.
+pub(crate) const OFFERED: &[ApiKey] = &[
+    ApiKey::Produce,
+    ApiKey::Fetch,
+    ApiKey::ListOffsets,
+    ApiKey::Metadata,
+    ApiKey::FindCoordinator,
+    ApiKey::ApiVersions,
+    ApiKey::CreateTopics,
+    ApiKey::DeleteTopics,
+    ApiKey::DeleteRecords,
+    ApiKey::InitProducerId,
+    ApiKey::OffsetForLeaderEpoch,
+    ApiKey::DescribeConfigs,
+    ApiKey::AlterConfigs,
+    ApiKey::CreatePartitions,
+    ApiKey::IncrementalAlterConfigs,
+    ApiKey::DescribeCluster,
+    ApiKey::DescribeTopicPartitions,
+];
+
+/// What an API makes of a request.
+#[derive(Debug)]
+pub(crate) enum Reply<R> {
+    Answer(R),
+    /// The client expects no answer (acks=0).
+    Silence,
+    /// The client expects no answer, and must learn of a failure by losing its connection.
+    HangUp(String),
+}
+
+impl<R> From<R> for Reply<R> {
+    fn from(response: R) -> Self {
+        Self::Answer(response)
+    }
+}
+
+/// What goes back over the connection.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    Answer(Frame),
+    /// Half of the frame, and then the connection is closed.
+    Truncated(Frame),
+    Silence,
+    HangUp(Hangup),
+}
+
+/// Works on one request.
+pub(crate) async fn serve(
+    shared: &Arc<Shared>,
+    node: &Arc<Node>,
+    hangup: &Switch,
+    header: RequestHeader,
+    body: Decoder,
+) -> Outcome {
+    let Some(api) = ApiKey::try_from(header.api_key).ok().filter(|api| OFFERED.contains(api)) else {
+        return refuse(format!("API key {} is not offered", header.api_key));
+    };
+    let version = header.api_version;
+    if !api.versions().contains(version) {
+        return match api {
+            ApiKey::ApiVersions => {
+                shared.seen.request(node.id, api);
+                encoded(unsupported_api_versions_response(header.correlation_id))
+            }
+            _ => refuse(format!("{api} version {version} is not supported, only {}", api.versions())),
+        };
+    }
+    let client_id = header.client_id.as_deref().unwrap_or_default();
+    let context = RequestContext::new(shared, node, api, version, client_id, hangup);
+    let id = header.correlation_id;
+    match api {
+        ApiKey::Produce => run::<ProduceRequest>(&context, id, body).await,
+        ApiKey::Fetch => run::<FetchRequest>(&context, id, body).await,
+        ApiKey::ListOffsets => run::<ListOffsetsRequest>(&context, id, body).await,
+        ApiKey::Metadata => run::<MetadataRequest>(&context, id, body).await,
+        ApiKey::FindCoordinator => run::<FindCoordinatorRequest>(&context, id, body).await,
+        ApiKey::ApiVersions => run::<ApiVersionsRequest>(&context, id, body).await,
+        ApiKey::CreateTopics => run::<CreateTopicsRequest>(&context, id, body).await,
+        ApiKey::DeleteTopics => run::<DeleteTopicsRequest>(&context, id, body).await,
+        ApiKey::DeleteRecords => run::<DeleteRecordsRequest>(&context, id, body).await,
+        ApiKey::InitProducerId => run::<InitProducerIdRequest>(&context, id, body).await,
+        ApiKey::OffsetForLeaderEpoch => run::<OffsetForLeaderEpochRequest>(&context, id, body).await,
+        ApiKey::DescribeConfigs => run::<DescribeConfigsRequest>(&context, id, body).await,
+        ApiKey::AlterConfigs => run::<AlterConfigsRequest>(&context, id, body).await,
+        ApiKey::CreatePartitions => run::<CreatePartitionsRequest>(&context, id, body).await,
+        ApiKey::IncrementalAlterConfigs => run::<IncrementalAlterConfigsRequest>(&context, id, body).await,
+        ApiKey::DescribeCluster => run::<DescribeClusterRequest>(&context, id, body).await,
+        ApiKey::DescribeTopicPartitions => run::<DescribeTopicPartitionsRequest>(&context, id, body).await,
+        _ => refuse(format!("{api} is not offered")),
+    }
+}
+
+/// Decodes, works, encodes; with the faults of the request before the work and after it.
+async fn run<R: Api>(context: &RequestContext<'_>, correlation_id: i32, mut body: Decoder) -> Outcome {
+    let request = match R::decode(&mut body, context.version) {
+        Ok(request) => request,
+        Err(error) => return Outcome::HangUp(Hangup::Malformed(error.to_string())),
+    };
+    context.shared.seen.request(context.node.id, R::KEY);
+    let effects = context.shared.strike(context.subject(None), &[Stage::Work, Stage::Answer]);
+    let reply = match before_work(&effects).await {
+        BeforeWork::Do => request.handle(context).await,
+        BeforeWork::Refuse(error) => request.refuse(context, error),
+        BeforeWork::HangUp => return Outcome::HangUp(Hangup::Fault),
+    };
+    let outcome = match reply {
+        Reply::Answer(response) => encoded(encode_response::<R>(correlation_id, context.version, &response)),
+        Reply::Silence => Outcome::Silence,
+        Reply::HangUp(why) => refuse(why),
+    };
+    let of_partitions = context.take_answer_effects();
+    after_work(outcome, effects.iter().chain(&of_partitions)).await
+}
+
+enum BeforeWork {
+    Do,
+    Refuse(ErrorCode),
+    HangUp,
+}
+
+async fn before_work(effects: &[Effect]) -> BeforeWork {
+    let mut work = BeforeWork::Do;
+    for effect in effects {
+        match effect {
+            Effect::DelayWork(delay) => tokio::time::sleep(*delay).await,
+            Effect::CloseBeforeWork => return BeforeWork::HangUp,
+            Effect::Answer(error) if matches!(work, BeforeWork::Do) => work = BeforeWork::Refuse(*error),
+            _ => {}
+        }
+    }
+    work
+}
+
+async fn after_work(mut outcome: Outcome, effects: impl Iterator<Item = &Effect>) -> Outcome {
+    for effect in effects {
+        match (effect, outcome) {
+            (Effect::DelayAnswer(delay), unchanged) => {
+                tokio::time::sleep(*delay).await;
+                outcome = unchanged;
+            }
+            (Effect::LoseAnswer, _) => return Outcome::HangUp(Hangup::Fault),
+            (Effect::TruncateAnswer, Outcome::Answer(frame)) => outcome = Outcome::Truncated(frame),
+            (_, unchanged) => outcome = unchanged,
+        }
+    }
+    outcome
+}
+
+fn refuse(why: String) -> Outcome {
+    Outcome::HangUp(Hangup::Refused(why))
+}
+
+fn encoded(frame: Result<Frame, milena_protocol::EncodeError>) -> Outcome {
+    match frame {
+        Ok(frame) => Outcome::Answer(frame),
+        Err(error) => refuse(format!("answer cannot be encoded: {error}")),
+    }
+}
+
+/// The partitions that a frame has batches for, if it is a produce request.
+pub(crate) fn produced_partitions(shared: &Shared, frame: Bytes) -> Vec<(ByteStr, i32)> {
+    let produce =
+        decode_request_header(frame).ok().filter(|(header, _)| header.api_key == ApiKey::Produce.code());
+    let Some((header, mut body)) = produce else { return Vec::new() };
+    let Ok(request) = ProduceRequest::decode(&mut body, header.api_version) else { return Vec::new() };
+    let state = shared.state();
+    let mut partitions = Vec::new();
+    for topic in request.topic_data {
+        let by_id = state.topic_by_id(&topic.topic_id).map(|topic| topic.name.clone());
+        let name = by_id.unwrap_or_else(|| topic.name.detached());
+        partitions.extend(topic.partition_data.iter().map(|partition| (name.clone(), partition.index)));
+    }
+    partitions
+}

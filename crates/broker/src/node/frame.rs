@@ -1,0 +1,229 @@
+//! Frames: a length in four bytes, and as many bytes.
+
+use std::io::{self, IoSlice};
+use std::time::Duration;
+
+use bytes::{Buf, Bytes, BytesMut};
+use milena_protocol::Frame;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+
+use crate::sync::Switch;
+
+/// The largest frame before a connection has sent a valid request: enough for any first request of a client, and
+/// little for a stranger.
+const FIRST_FRAME_BYTES_MAX: usize = 256 * 1024;
+
+/// How much is set aside at once for a frame that has been announced but not received; more follows as it comes.
+const RESERVED_BYTES_MAX: usize = 1024 * 1024;
+
+/// What a read asks for beside the frame that it waits for.
+const READ_AHEAD_BYTES: usize = 32 * 1024;
+
+/// Slices in one vectored write; systems limit them to 1024.
+const SLICES_PER_WRITE: usize = 256;
+
+const LENGTH_BYTES: usize = 4;
+
+/// Takes frames from a stream.
+#[derive(Debug)]
+pub(crate) struct FrameReader<R> {
+    stream: R,
+    buffer: BytesMut,
+    /// `socket.request.max.bytes`, once the peer has shown that it speaks Kafka.
+    bytes_max: usize,
+    is_trusted: bool,
+    idle_limit: Option<Duration>,
+}
+
+/// Why there is no next frame.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum FrameError {
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    #[error("frame of {len} bytes exceeds the limit of {limit}{}", guess(*.head))]
+    TooLong { len: i64, limit: usize, head: [u8; LENGTH_BYTES] },
+    #[error("connection ended within a frame")]
+    Truncated,
+    #[error("idle for longer than connections.max.idle.ms")]
+    Idle,
+}
+
+impl FrameError {
+    /// Whether the peer broke the protocol, rather than the connection.
+    pub(crate) fn is_hostile(&self) -> bool {
+        matches!(self, Self::TooLong { .. } | Self::Truncated)
+    }
+}
+
+/// What else the first four bytes look like.
+fn guess(head: [u8; LENGTH_BYTES]) -> &'static str {
+    match &head {
+        b"GET " | b"POST" | b"HEAD" | b"PUT " | b"OPTI" | b"DELE" | b"PATC" | b"CONN" => ": this is HTTP",
+        [0x16, 0x03, ..] => ": this is TLS",
+        _ => "",
+    }
+}
+
+impl<R: AsyncRead + Unpin> FrameReader<R> {
+    pub(crate) fn new(stream: R, bytes_max: usize, idle_limit: Option<Duration>) -> Self {
+        Self { stream, buffer: BytesMut::new(), bytes_max, is_trusted: false, idle_limit }
+    }
+
+    /// The peer has sent a valid request: frames may be as long as configured.
+    pub(crate) fn trust(&mut self) {
+        self.is_trusted = true;
+    }
+
+    /// The next frame without its length, or `None` at the end of the stream. Nothing is read while `deaf` is on.
+    pub(crate) async fn next(&mut self, deaf: &Switch) -> Result<Option<Bytes>, FrameError> {
+        if !self.fill(LENGTH_BYTES, deaf).await? {
+            return if self.buffer.is_empty() { Ok(None) } else { Err(FrameError::Truncated) };
+        }
+        let head: [u8; LENGTH_BYTES] = self.buffer[..LENGTH_BYTES].try_into().expect("four bytes are there");
+        let limit = if self.is_trusted { self.bytes_max } else { self.bytes_max.min(FIRST_FRAME_BYTES_MAX) };
+        let len = match usize::try_from(i32::from_be_bytes(head)) {
+            Ok(len) if len <= limit => len,
+            _ => return Err(FrameError::TooLong { len: i32::from_be_bytes(head).into(), limit, head }),
+        };
+        if !self.fill(LENGTH_BYTES + len, deaf).await? {
+            return Err(FrameError::Truncated);
+        }
+        self.buffer.advance(LENGTH_BYTES);
+        Ok(Some(self.buffer.split_to(len).freeze()))
+    }
+
+    /// Reads until there are `len` bytes; false when the stream ends before.
+    async fn fill(&mut self, len: usize, deaf: &Switch) -> Result<bool, FrameError> {
+        while self.buffer.len() < len {
+            deaf.until_off().await;
+            let missing = len - self.buffer.len();
+            self.buffer.reserve(missing.max(READ_AHEAD_BYTES).min(self.buffer.len().max(RESERVED_BYTES_MAX)));
+            let read = self.stream.read_buf(&mut self.buffer);
+            let received = match self.idle_limit {
+                Some(limit) => tokio::time::timeout(limit, read).await.map_err(|_| FrameError::Idle)??,
+                None => read.await?,
+            };
+            if received == 0 {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// Writes a whole frame, many slices at a time.
+pub(crate) async fn write_frame<W: AsyncWrite + Unpin>(stream: &mut W, frame: &Frame) -> io::Result<()> {
+    let mut segments = frame.segments();
+    let mut written_of_first = 0;
+    while let Some(first) = segments.first() {
+        let slices: Vec<IoSlice<'_>> = std::iter::once(&first[written_of_first..])
+            .chain(segments[1..].iter().map(|segment| &segment[..]))
+            .take(SLICES_PER_WRITE)
+            .map(IoSlice::new)
+            .collect();
+        let mut written = written_of_first + stream.write_vectored(&slices).await?;
+        if written == written_of_first && slices.iter().any(|slice| !slice.is_empty()) {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        while let Some(first) = segments.first()
+            && written >= first.len()
+        {
+            written -= first.len();
+            segments = &segments[1..];
+        }
+        written_of_first = written;
+    }
+    stream.flush().await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use milena_protocol::messages::{ProduceRequest, produce_request::*};
+    use milena_protocol::{Records, encode_request};
+
+    async fn read_all(bytes: &[u8], trusted: bool) -> (Vec<Bytes>, Option<FrameError>) {
+        let mut reader = FrameReader::new(bytes, 1 << 20, None);
+        reader.is_trusted = trusted;
+        let mut frames = Vec::new();
+        loop {
+            match reader.next(&Switch::off()).await {
+                Ok(Some(frame)) => frames.push(frame),
+                Ok(None) => return (frames, None),
+                Err(error) => return (frames, Some(error)),
+            }
+        }
+    }
+
+    fn framed(body: &[u8]) -> Vec<u8> {
+        [&(body.len() as u32).to_be_bytes()[..], body].concat()
+    }
+
+    #[tokio::test]
+    async fn frames_are_split_wherever_reads_end() {
+        let bytes = [framed(b"one"), framed(b""), framed(&[7; 100_000])].concat();
+        let (mut client, server) = tokio::io::duplex(97);
+        let mut reader = FrameReader::new(server, 1 << 20, None);
+        let write = async {
+            client.write_all(&bytes).await.expect("written");
+            drop(client);
+        };
+        let read = async {
+            let mut lens = Vec::new();
+            while let Some(frame) = reader.next(&Switch::off()).await.expect("well-formed") {
+                lens.push(frame.len());
+            }
+            lens
+        };
+        assert_eq!(tokio::join!(write, read).1, [3, 0, 100_000]);
+    }
+
+    #[tokio::test]
+    async fn lengths_beyond_the_limit_are_refused_before_they_are_read() {
+        for (head, says) in
+            [(*b"GET ", "this is HTTP"), ([0x16, 3, 1, 2], "this is TLS"), ([0xFF; 4], "of -1 bytes")]
+        {
+            let (_, error) = read_all(&head, true).await;
+            let error = error.expect("refused");
+            assert!(error.to_string().contains(says), "{error}");
+            assert!(error.is_hostile());
+        }
+    }
+
+    #[tokio::test]
+    async fn the_first_frame_must_be_small() {
+        let large = framed(&vec![0; FIRST_FRAME_BYTES_MAX + 1]);
+        assert!(matches!(read_all(&large, false).await.1, Some(FrameError::TooLong { .. })));
+        assert_eq!(read_all(&large, true).await.0.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn an_end_within_a_frame_is_told_from_an_end() {
+        assert!(matches!(read_all(&framed(b"abc")[..5], true).await.1, Some(FrameError::Truncated)));
+        assert!(matches!(read_all(&[0, 0], true).await.1, Some(FrameError::Truncated)));
+        assert!(read_all(&[], true).await.1.is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_silent_peer_is_idle_in_the_end() {
+        let (_client, server) = tokio::io::duplex(16);
+        let mut reader = FrameReader::new(server, 1 << 20, Some(Duration::from_secs(600)));
+        assert!(matches!(reader.next(&Switch::off()).await, Err(FrameError::Idle)));
+    }
+
+    #[tokio::test]
+    async fn a_frame_of_many_segments_is_written_whole() {
+        let segments = (0..1000u32).map(|index| Bytes::from(vec![index as u8; 1 + index as usize % 7]));
+        let records = Some(Records::from_segments(segments));
+        let partition_data = vec![PartitionProduceData { records, ..Default::default() }];
+        let topic_data = vec![TopicProduceData { partition_data, ..Default::default() }];
+        let request = ProduceRequest { topic_data, ..Default::default() };
+        let frame = encode_request(1, None, 9, &request).expect("encodes");
+        let (mut client, server) = tokio::io::duplex(64);
+        let mut reader = FrameReader::new(server, 1 << 20, None);
+        let hears = Switch::off();
+        let (written, read) = tokio::join!(write_frame(&mut client, &frame), reader.next(&hears));
+        written.expect("written");
+        assert_eq!(read.expect("read").expect("a frame"), frame.to_bytes().slice(4..));
+    }
+}

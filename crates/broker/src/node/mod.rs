@@ -1,0 +1,106 @@
+//! A node: where connections come in and requests are worked on.
+
+mod connection;
+mod context;
+mod dispatch;
+mod frame;
+mod listener;
+mod memory;
+
+use std::net::SocketAddr;
+use std::sync::Mutex;
+
+use tokio::sync::mpsc;
+
+pub(crate) use context::{PartitionDescription, RequestContext, TopicDescription};
+pub(crate) use dispatch::{OFFERED, Reply};
+pub(crate) use listener::Listener;
+pub use memory::MemoryStream;
+
+use crate::NodeId;
+use crate::fetch::FetchSessions;
+use crate::rng::Rng;
+use crate::sync::{Switch, lock};
+use crate::task::Task;
+
+/// How many in-memory connections may wait to be accepted, as the backlog of a TCP listener.
+pub(crate) const BACKLOG: usize = 128;
+
+/// One node of the cluster. It exists as long as the cluster does, whether it runs or not.
+#[derive(Debug)]
+pub(crate) struct Node {
+    pub(crate) id: NodeId,
+    /// Where clients find it; the same after a restart.
+    pub(crate) address: SocketAddr,
+    pub(crate) sessions: Mutex<FetchSessions>,
+    /// Accepts connections and bytes, and answers nothing.
+    pub(crate) frozen: Switch,
+    /// Accepts connections, and reads nothing.
+    pub(crate) deaf: Switch,
+    running: Mutex<Option<Running>>,
+}
+
+/// What a running node consists of.
+#[derive(Debug)]
+pub(crate) struct Running {
+    /// Takes connections in memory.
+    pub(crate) inbox: mpsc::Sender<tokio::io::DuplexStream>,
+    /// Closes all connections.
+    pub(crate) hang_up: mpsc::Sender<()>,
+    /// Accepts connections and owns them.
+    pub(crate) listener: Task,
+    pub(crate) stop: std::sync::Arc<Switch>,
+}
+
+impl Node {
+    pub(crate) fn new(id: NodeId, address: SocketAddr, fetch_sessions_max: usize, rng: Rng) -> Self {
+        Self {
+            id,
+            address,
+            sessions: Mutex::new(FetchSessions::new(fetch_sessions_max, rng)),
+            frozen: Switch::off(),
+            deaf: Switch::off(),
+            running: Mutex::new(None),
+        }
+    }
+
+    pub(crate) fn is_running(&self) -> bool {
+        lock(&self.running).is_some()
+    }
+
+    pub(crate) fn set_running(&self, running: Running) {
+        *lock(&self.running) = Some(running);
+    }
+
+    /// Hands a connection in memory to the listener; gives it back when the node is down or its backlog is full.
+    pub(crate) fn accept(&self, stream: tokio::io::DuplexStream) -> Result<(), tokio::io::DuplexStream> {
+        match &*lock(&self.running) {
+            Some(running) => running.inbox.try_send(stream).map_err(|refused| refused.into_inner()),
+            None => Err(stream),
+        }
+    }
+
+    /// Closes all connections; new ones are accepted.
+    pub(crate) async fn hang_up(&self) {
+        let hang_up = lock(&self.running).as_ref().map(|running| running.hang_up.clone());
+        if let Some(hang_up) = hang_up {
+            // A listener that is gone has closed its connections.
+            let _ = hang_up.send(()).await;
+        }
+    }
+
+    /// Stops without waiting: the tasks end when they are next polled.
+    pub(crate) fn abandon(&self) {
+        drop(lock(&self.running).take());
+    }
+
+    /// Stops listening and closes all connections; what they were working on is dropped.
+    pub(crate) async fn stop(&self) {
+        let running = lock(&self.running).take();
+        if let Some(running) = running {
+            running.stop.set(true);
+            running.listener.ended().await;
+        }
+        lock(&self.sessions).clear();
+    }
+}

@@ -1,0 +1,130 @@
+//! What the cluster has seen: counters that tests read, and a way to wait for them.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use milena_protocol::{ApiKey, ByteStr};
+use tokio::sync::Notify;
+
+use crate::NodeId;
+use crate::sync::lock;
+
+/// Counters of the whole cluster.
+#[derive(Debug, Default)]
+pub(crate) struct Observations {
+    /// Requests by node and API, counted when their work begins.
+    requests: Mutex<BTreeMap<(NodeId, ApiKeyCode), u64>>,
+    connections: Mutex<BTreeMap<NodeId, usize>>,
+    connections_accepted: AtomicU64,
+    refused_frames: AtomicU64,
+    is_tracking_batches: AtomicBool,
+    batches: Mutex<BTreeMap<(ByteStr, i32), InFlight>>,
+    changed: Notify,
+}
+
+type ApiKeyCode = i16;
+
+/// Produced batches of one partition that were received and not answered yet.
+#[derive(Debug, Default, Clone, Copy)]
+struct InFlight {
+    now: usize,
+    max: usize,
+}
+
+impl Observations {
+    pub(crate) fn request(&self, node: NodeId, api: ApiKey) {
+        *lock(&self.requests).entry((node, api.code())).or_default() += 1;
+        self.changed.notify_waiters();
+    }
+
+    pub(crate) fn requests(&self, node: Option<NodeId>, api: Option<ApiKey>) -> u64 {
+        let wanted = |(key, _): &(&(NodeId, ApiKeyCode), &u64)| {
+            node.is_none_or(|node| node == key.0) && api.is_none_or(|api| api.code() == key.1)
+        };
+        lock(&self.requests).iter().filter(wanted).map(|(_, count)| count).sum()
+    }
+
+    pub(crate) fn connected(&self, node: NodeId) {
+        *lock(&self.connections).entry(node).or_default() += 1;
+        self.connections_accepted.fetch_add(1, Ordering::AcqRel);
+        self.changed.notify_waiters();
+    }
+
+    pub(crate) fn disconnected(&self, node: NodeId) {
+        if let Some(count) = lock(&self.connections).get_mut(&node) {
+            *count = count.saturating_sub(1);
+        }
+        self.changed.notify_waiters();
+    }
+
+    pub(crate) fn connections(&self, node: NodeId) -> usize {
+        lock(&self.connections).get(&node).copied().unwrap_or_default()
+    }
+
+    pub(crate) fn connections_accepted(&self) -> u64 {
+        self.connections_accepted.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn refused_frame(&self) {
+        self.refused_frames.fetch_add(1, Ordering::AcqRel);
+        self.changed.notify_waiters();
+    }
+
+    pub(crate) fn refused_frames(&self) -> u64 {
+        self.refused_frames.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn track_batches(&self) {
+        self.is_tracking_batches.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_tracking_batches(&self) -> bool {
+        self.is_tracking_batches.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn batches_received(&self, partitions: &[(ByteStr, i32)]) {
+        let mut batches = lock(&self.batches);
+        for partition in partitions {
+            let in_flight = batches.entry(partition.clone()).or_default();
+            in_flight.now += 1;
+            in_flight.max = in_flight.max.max(in_flight.now);
+        }
+        self.changed.notify_waiters();
+    }
+
+    pub(crate) fn batches_answered(&self, partitions: &[(ByteStr, i32)]) {
+        let mut batches = lock(&self.batches);
+        for partition in partitions {
+            if let Some(in_flight) = batches.get_mut(partition) {
+                in_flight.now = in_flight.now.saturating_sub(1);
+            }
+        }
+        self.changed.notify_waiters();
+    }
+
+    /// Unanswered batches of a partition: now, and the most there ever were.
+    pub(crate) fn batches_in_flight(&self, topic: &str, partition: i32) -> (usize, usize) {
+        let in_flight = lock(&self.batches).get(&(topic.into(), partition)).copied().unwrap_or_default();
+        (in_flight.now, in_flight.max)
+    }
+
+    /// Something that tests look at changed.
+    pub(crate) fn changed(&self) {
+        self.changed.notify_waiters();
+    }
+
+    /// Returns when `condition` holds; it is asked again after every change.
+    pub(crate) async fn until(&self, mut condition: impl FnMut() -> bool) {
+        loop {
+            let changed = self.changed.notified();
+            let mut changed = std::pin::pin!(changed);
+            // Enabled before the condition is read, so that a change between the two is not missed.
+            changed.as_mut().enable();
+            if condition() {
+                return;
+            }
+            changed.await;
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! What all nodes and connections of a cluster share.
+
+use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use crate::NodeId;
+use crate::clock::Clock;
+use crate::fault::{Effect, FaultTable, Stage, Subject};
+use crate::node::Node;
+use crate::observe::Observations;
+use crate::state::{ClusterState, Partition};
+use crate::sync::{read, write};
+
+/// The heart of a cluster.
+///
+/// Locks are taken in one order: the cluster's state, then a partition, then a node's sessions. None is held across an
+/// await.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) clock: Clock,
+    state: RwLock<ClusterState>,
+    /// In the order of their ids, which begin at 1.
+    nodes: Vec<Arc<Node>>,
+    pub(crate) faults: FaultTable,
+    pub(crate) seen: Observations,
+}
+
+impl Shared {
+    pub(crate) fn new(clock: Clock, state: ClusterState, nodes: Vec<Arc<Node>>, faults: FaultTable) -> Self {
+        Self { clock, state: RwLock::new(state), nodes, faults, seen: Observations::default() }
+    }
+
+    pub(crate) fn state(&self) -> RwLockReadGuard<'_, ClusterState> {
+        read(&self.state)
+    }
+
+    pub(crate) fn state_mut(&self) -> RwLockWriteGuard<'_, ClusterState> {
+        write(&self.state)
+    }
+
+    pub(crate) fn nodes(&self) -> &[Arc<Node>] {
+        &self.nodes
+    }
+
+    pub(crate) fn node(&self, node: NodeId) -> Option<&Arc<Node>> {
+        self.nodes.get(usize::try_from(node).ok()?.checked_sub(1)?)
+    }
+
+    pub(crate) fn partition(&self, topic: &str, partition: i32) -> Option<Arc<Partition>> {
+        self.state().topic(topic)?.partition(partition).cloned()
+    }
+
+    /// What the rules have happen to a request, or to a part of it.
+    pub(crate) fn strike(&self, subject: Subject<'_>, stages: &[Stage]) -> Vec<Effect> {
+        let effects = self.faults.strike(subject, stages);
+        if !effects.is_empty() {
+            self.seen.changed();
+        }
+        effects
+    }
+
+    /// Fences a lost node: it leaves every ISR, and what it led is led by others.
+    pub(crate) fn node_lost(&self, node: NodeId) {
+        let mut state = self.state_mut();
+        state.set_alive(node, false);
+        for partition in state.partitions() {
+            partition.lock().change_leadership(|leadership| leadership.node_lost(node));
+        }
+    }
+
+    /// Unfences a returned node: it is in sync at once, because the logs are shared.
+    pub(crate) fn node_back(&self, node: NodeId) {
+        let mut state = self.state_mut();
+        state.set_alive(node, true);
+        for partition in state.partitions() {
+            partition.lock().change_leadership(|leadership| leadership.node_back(node));
+        }
+    }
+
+    /// Does what time demands of logs: retention, and the expiry of producers.
+    pub(crate) fn apply_retention(&self) {
+        let now_ms = self.clock.now_ms();
+        let state = self.state();
+        for partition in state.partitions() {
+            partition.lock().log.apply_retention(now_ms);
+        }
+    }
+
+    pub(crate) fn expire_producers(&self) {
+        let now_ms = self.clock.now_ms();
+        let state = self.state();
+        let expiration_ms = state.settings().producer_id_expiration_ms;
+        for partition in state.partitions() {
+            partition.lock().log.producers_mut().expire(now_ms, expiration_ms);
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! What the cluster as a whole knows: nodes, topics, configuration, producer ids. Pure; one lock guards it.
+
+mod alter;
+mod leadership;
+mod partition;
+mod placement;
+mod topics;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use milena_protocol::{ByteStr, ErrorCode, Uuid};
+
+pub(crate) use alter::{AlterOperation, Alteration, Resource};
+pub(crate) use leadership::Leadership;
+pub(crate) use partition::{Partition, PartitionState, ProduceError, ProduceTerms, Produced};
+pub(crate) use topics::{
+    CreatedTopic, NewPartitions, NewTopic, PARTITIONS_PER_REQUEST_MAX, is_internal, too_many_partitions,
+    validate_topic_name,
+};
+
+use crate::NodeId;
+use crate::config::{BrokerSettings, Configs};
+use crate::rng::Rng;
+use placement::Place;
+
+/// The state that all nodes share.
+#[derive(Debug)]
+pub(crate) struct ClusterState {
+    pub(crate) cluster_id: ByteStr,
+    nodes: BTreeMap<NodeId, NodeInfo>,
+    topics: BTreeMap<ByteStr, Arc<Topic>>,
+    names: BTreeMap<Uuid, ByteStr>,
+    configs: Configs,
+    settings: Arc<BrokerSettings>,
+    rng: Rng,
+    next_producer_id: i64,
+}
+
+/// A node, as clients are told of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NodeInfo {
+    pub(crate) node: NodeId,
+    pub(crate) host: ByteStr,
+    pub(crate) port: u16,
+    pub(crate) rack: Option<ByteStr>,
+    /// Registered and not fenced.
+    pub(crate) alive: bool,
+}
+
+/// A topic. Adding partitions makes another one of the same id.
+#[derive(Debug)]
+pub(crate) struct Topic {
+    pub(crate) name: ByteStr,
+    pub(crate) id: Uuid,
+    pub(crate) partitions: Vec<Arc<Partition>>,
+}
+
+/// Why an administrative request is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{code}: {message}")]
+pub(crate) struct AdminError {
+    pub(crate) code: ErrorCode,
+    pub(crate) message: String,
+}
+
+impl AdminError {
+    pub(crate) fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self { code, message: message.into() }
+    }
+}
+
+impl Topic {
+    pub(crate) fn partition(&self, index: i32) -> Option<&Arc<Partition>> {
+        self.partitions.get(usize::try_from(index).ok()?)
+    }
+}
+
+impl ClusterState {
+    pub(crate) fn new(nodes: Vec<NodeInfo>, configs: Configs, mut rng: Rng) -> Self {
+        Self {
+            cluster_id: rng.uuid().to_string().into(),
+            nodes: nodes.into_iter().map(|info| (info.node, info)).collect(),
+            topics: BTreeMap::new(),
+            names: BTreeMap::new(),
+            settings: Arc::new(configs.broker_settings()),
+            configs,
+            rng,
+            next_producer_id: 0,
+        }
+    }
+
+    /// All nodes, in the order of their ids.
+    pub(crate) fn nodes(&self) -> impl Iterator<Item = &NodeInfo> {
+        self.nodes.values()
+    }
+
+    pub(crate) fn node(&self, node: NodeId) -> Option<&NodeInfo> {
+        self.nodes.get(&node)
+    }
+
+    pub(crate) fn set_alive(&mut self, node: NodeId, alive: bool) {
+        if let Some(info) = self.nodes.get_mut(&node) {
+            info.alive = alive;
+        }
+    }
+
+    fn is_alive(&self, node: NodeId) -> bool {
+        self.nodes.get(&node).is_some_and(|info| info.alive)
+    }
+
+    /// The node that clients are told is the controller: the first that is alive, -1 if none is.
+    ///
+    /// Kafka names any live broker, because in KRaft none of them is the controller; one that stays is kinder to read.
+    pub(crate) fn controller(&self) -> NodeId {
+        self.nodes().find(|info| info.alive).map_or(-1, |info| info.node)
+    }
+
+    /// All topics, in the order of their names.
+    pub(crate) fn topics(&self) -> impl Iterator<Item = &Arc<Topic>> {
+        self.topics.values()
+    }
+
+    pub(crate) fn topic(&self, name: &str) -> Option<&Arc<Topic>> {
+        self.topics.get(name)
+    }
+
+    pub(crate) fn topic_by_id(&self, id: &Uuid) -> Option<&Arc<Topic>> {
+        self.topics.get(self.names.get(id)?)
+    }
+
+    /// All partitions, by topic name and index.
+    pub(crate) fn partitions(&self) -> impl Iterator<Item = &Arc<Partition>> {
+        self.topics().flat_map(|topic| &topic.partitions)
+    }
+
+    pub(crate) fn configs(&self) -> &Configs {
+        &self.configs
+    }
+
+    pub(crate) fn settings(&self) -> &Arc<BrokerSettings> {
+        &self.settings
+    }
+
+    /// An id for a new idempotent producer; never given twice.
+    pub(crate) fn new_producer_id(&mut self) -> i64 {
+        let producer_id = self.next_producer_id;
+        self.next_producer_id += 1;
+        producer_id
+    }
+
+    /// The coordinator of a key: the node that would lead its partition of an internal topic with so many partitions.
+    ///
+    /// `None` while no node is alive.
+    pub(crate) fn coordinator(&self, key: &str, partitions: i32) -> Option<&NodeInfo> {
+        let partition = java_hash(key).unsigned_abs() as usize % partitions.max(1) as usize;
+        let alive: Vec<_> = self.nodes().filter(|info| info.alive).collect();
+        alive.get(partition % alive.len().max(1)).copied()
+    }
+
+    fn places(&self) -> Vec<Place> {
+        let place = |info: &NodeInfo| Place {
+            node: info.node,
+            rack: info.rack.as_deref().map(str::to_owned),
+            alive: info.alive,
+        };
+        self.nodes().map(place).collect()
+    }
+}
+
+/// `String.hashCode` of Java, which spreads groups over the partitions of `__consumer_offsets`; its absolute value is
+/// taken as `Utils.abs` does: that of the smallest number is 0.
+fn java_hash(text: &str) -> i32 {
+    match text.encode_utf16().fold(0i32, |hash, unit| hash.wrapping_mul(31).wrapping_add(i32::from(unit))) {
+        i32::MIN => 0,
+        hash => hash,
+    }
+}

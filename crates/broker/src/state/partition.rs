@@ -1,0 +1,193 @@
+//! One partition: its leadership, its log, and the fetches that wait for it.
+
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use milena_protocol::{ByteStr, ErrorCode};
+use milena_records::Scratch;
+
+use super::Leadership;
+use crate::NodeId;
+use crate::config::TopicConfig;
+use crate::fetch::FetchWait;
+use crate::log::{AppendError, Appended, PartitionLog, only_batch, validate};
+use crate::sync::lock;
+use bytes::Bytes;
+
+/// A partition of a topic; every node works on the same one.
+#[derive(Debug)]
+pub(crate) struct Partition {
+    pub(crate) topic: ByteStr,
+    pub(crate) index: i32,
+    state: Mutex<PartitionState>,
+}
+
+/// What changes of a partition, together under one lock.
+#[derive(Debug)]
+pub(crate) struct PartitionState {
+    pub(crate) leadership: Leadership,
+    pub(crate) log: PartitionLog,
+    waiting: Vec<Arc<FetchWait>>,
+    deleted: bool,
+}
+
+/// Why a produced batch is not in the log.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum ProduceError {
+    #[error("not the leader")]
+    NotLeader,
+    #[error("the partition is deleted")]
+    Deleted,
+    #[error("{in_sync} of {needed} replicas are in sync")]
+    NotEnoughReplicas { in_sync: usize, needed: usize, log_start_offset: i64 },
+    #[error("{error}")]
+    Refused { error: AppendError, log_start_offset: i64 },
+}
+
+/// A batch that is in the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Produced {
+    pub(crate) appended: Appended,
+    pub(crate) log_start_offset: i64,
+}
+
+/// What a produce request says of itself, for each of its partitions.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ProduceTerms {
+    /// The node that was asked.
+    pub(crate) node: NodeId,
+    /// Whether `min.insync.replicas` must be met: acks=-1.
+    pub(crate) all_in_sync: bool,
+    pub(crate) version: i16,
+    pub(crate) now_ms: i64,
+}
+
+impl Partition {
+    pub(crate) fn new(
+        topic: ByteStr,
+        index: i32,
+        leadership: Leadership,
+        config: Arc<TopicConfig>,
+        now_ms: i64,
+    ) -> Self {
+        let mut log = PartitionLog::new(config, now_ms);
+        log.begin_leader_epoch(leadership.leader_epoch);
+        let state = PartitionState { leadership, log, waiting: Vec::new(), deleted: false };
+        Self { topic, index, state: Mutex::new(state) }
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, PartitionState> {
+        lock(&self.state)
+    }
+
+    /// Checks and appends what a produce request has for this partition.
+    ///
+    /// The batch is read and validated outside the lock; leadership is checked before and after, because it may move
+    /// meanwhile.
+    pub(crate) fn produce(
+        &self,
+        records: Bytes,
+        terms: &ProduceTerms,
+        scratch: &mut Scratch,
+    ) -> Result<Produced, ProduceError> {
+        let refused = |error: AppendError, log_start: i64| {
+            let log_start_offset = if error.tells_log_start_offset() { log_start } else { -1 };
+            ProduceError::Refused { error, log_start_offset }
+        };
+        let batch = only_batch(records, terms.version).map_err(|error| refused(error, -1))?;
+        let (config, log_start) = {
+            let state = self.lock();
+            state.check_leader(terms)?;
+            (state.log.config().clone(), state.log.log_start_offset())
+        };
+        let valid =
+            validate(&batch, &config, terms.now_ms, scratch).map_err(|error| refused(error, log_start))?;
+
+        let mut state = self.lock();
+        state.check_leader(terms)?;
+        let log_start_offset = state.log.log_start_offset();
+        let leader_epoch = state.leadership.leader_epoch;
+        let appended = state
+            .log
+            .append(valid, leader_epoch, terms.now_ms)
+            .map_err(|error| refused(error, log_start_offset))?;
+        state.gained(appended.new_bytes);
+        Ok(Produced { appended, log_start_offset })
+    }
+}
+
+impl PartitionState {
+    fn check_leader(&self, terms: &ProduceTerms) -> Result<(), ProduceError> {
+        if self.deleted {
+            return Err(ProduceError::Deleted);
+        }
+        if self.leadership.leader != Some(terms.node) {
+            return Err(ProduceError::NotLeader);
+        }
+        let needed = self.log.config().min_insync_replicas;
+        if terms.all_in_sync && !self.leadership.has_min_isr(needed) {
+            let (in_sync, log_start_offset) = (self.leadership.isr.len(), self.log.log_start_offset());
+            return Err(ProduceError::NotEnoughReplicas { in_sync, needed, log_start_offset });
+        }
+        Ok(())
+    }
+
+    /// Compares the leader epoch that a client knows with the one in force (KIP-320); -1 means that it knows none.
+    pub(crate) fn check_leader_epoch(&self, known: i32) -> Result<(), ErrorCode> {
+        match known {
+            -1 => Ok(()),
+            known if known < self.leadership.leader_epoch => Err(ErrorCode::FencedLeaderEpoch),
+            known if known > self.leadership.leader_epoch => Err(ErrorCode::UnknownLeaderEpoch),
+            _ => Ok(()),
+        }
+    }
+
+    /// What a read must satisfy at the leader: the epoch first, then the leadership
+    /// (Java: `Partition.getLocalLog`).
+    pub(crate) fn check_readable(&self, node: NodeId, known_leader_epoch: i32) -> Result<(), ErrorCode> {
+        if self.deleted {
+            return Err(ErrorCode::UnknownTopicOrPartition);
+        }
+        self.check_leader_epoch(known_leader_epoch)?;
+        match self.leadership.leader {
+            Some(leader) if leader == node => Ok(()),
+            _ => Err(ErrorCode::NotLeaderOrFollower),
+        }
+    }
+
+    /// Changes the leadership; a new leader epoch begins at the end of the log, and waiting fetches are answered.
+    pub(crate) fn change_leadership<T>(&mut self, change: impl FnOnce(&mut Leadership) -> T) -> T {
+        let before = self.leadership.leader_epoch;
+        let result = change(&mut self.leadership);
+        if self.leadership.leader_epoch != before {
+            self.log.begin_leader_epoch(self.leadership.leader_epoch);
+            self.wake_all();
+        }
+        result
+    }
+
+    /// Marks the partition as gone and answers the fetches that wait for it.
+    pub(crate) fn delete(&mut self) {
+        self.deleted = true;
+        self.wake_all();
+    }
+
+    /// Has a fetch wait for this partition; [`stop_waiting`](Self::stop_waiting) ends it.
+    pub(crate) fn wait(&mut self, fetch: Arc<FetchWait>) {
+        self.waiting.push(fetch);
+    }
+
+    pub(crate) fn stop_waiting(&mut self, fetch: &Arc<FetchWait>) {
+        self.waiting.retain(|waiting| !Arc::ptr_eq(waiting, fetch));
+    }
+
+    /// Answers every waiting fetch, whatever it has.
+    pub(crate) fn wake_all(&self) {
+        self.waiting.iter().for_each(|fetch| fetch.wake());
+    }
+
+    fn gained(&self, bytes: usize) {
+        if bytes > 0 {
+            self.waiting.iter().for_each(|fetch| fetch.gained(bytes));
+        }
+    }
+}
