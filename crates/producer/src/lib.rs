@@ -1,3 +1,31 @@
-//! milena-producer
+//! The producer: from [`Producer::send`] to an acknowledged offset, batched, compressed, idempotent and in order.
+//!
+//! A record is encoded once, by the caller, into its partition's open batch ([`partition`]). A sealed batch waits in the partition's
+//! queue ([`core::queue`], pure) until the sender of the partition's leader ([`sender`]) takes it into a request. One delivery state
+//! per batch ([`delivery`]) resolves all its records at once.
 
+mod config;
+mod core;
+mod delivery;
+mod error;
+mod hash;
+mod identity;
+mod interceptor;
+mod memory;
+mod numbers;
+mod partition;
 pub mod partitioner;
+mod producer;
+mod record;
+mod sender;
+mod shared;
+mod tasks;
+mod topic;
+
+pub use config::{Acks, ProducerConfig};
+pub use delivery::Delivery;
+pub use error::{ConfigError, DeliveryError, DeliveryErrorKind, FlushError, SendError};
+pub use interceptor::{AddedHeaders, ProducerInterceptor};
+pub use milena_records::{Codec, Compression, HeaderRef};
+pub use producer::{Producer, TopicProducer};
+pub use record::{Acknowledgement, Record};

@@ -30,7 +30,6 @@ pub(crate) struct Batch<P> {
     pub(crate) sealed: SealedBatch,
     /// When its deliveries must be resolved.
     pub(crate) deadline: Instant,
-    pub(crate) sealed_at: Instant,
     pub(crate) payload: P,
     attempts: u32,
     stamp: Option<Stamp>,
@@ -38,8 +37,8 @@ pub(crate) struct Batch<P> {
 }
 
 impl<P> Batch<P> {
-    pub(crate) fn new(first_record: u64, sealed: SealedBatch, sealed_at: Instant, deadline: Instant, payload: P) -> Self {
-        Self { first_record, sealed, deadline, sealed_at, payload, attempts: 0, stamp: None, possibly_written: false }
+    pub(crate) fn new(first_record: u64, sealed: SealedBatch, deadline: Instant, payload: P) -> Self {
+        Self { first_record, sealed, deadline, payload, attempts: 0, stamp: None, possibly_written: false }
     }
 
     /// Whether an attempt with unknown outcome was made: a failure cannot promise that the records are not in the log.
@@ -59,7 +58,6 @@ pub(crate) struct ToSend {
     pub(crate) name: BatchName,
     pub(crate) sealed: SealedBatch,
     pub(crate) stamp: Option<Stamp>,
-    pub(crate) sealed_at: Instant,
     /// Whether it was sent before.
     pub(crate) is_retry: bool,
 }
@@ -132,15 +130,29 @@ impl<P> SendQueue<P> {
         self.waiting.push_back(batch);
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.waiting.is_empty() && self.in_flight.is_empty()
-    }
-
     pub(crate) fn waiting_len(&self) -> usize {
         self.waiting.len()
     }
 
-    /// All batches, oldest last record first.
+    /// Whether another batch could be in flight.
+    pub(crate) fn has_room_in_flight(&self) -> bool {
+        self.in_flight.len() < self.config.in_flight_max
+    }
+
+    /// The size of the batch that waits longest.
+    pub(crate) fn next_encoded_len(&self) -> Option<usize> {
+        self.waiting.front().map(|batch| batch.sealed.encoded_len())
+    }
+
+    /// What the driver keeps with a batch in flight.
+    pub(crate) fn in_flight_payload(&self, name: BatchName) -> Option<&P> {
+        self.in_flight
+            .iter()
+            .find(|in_flight| in_flight.batch.first_record == name.first_record)
+            .map(|in_flight| &in_flight.batch.payload)
+    }
+
+    /// All batches, those in flight first.
     pub(crate) fn batches(&self) -> impl Iterator<Item = &Batch<P>> {
         self.in_flight.iter().map(|in_flight| &in_flight.batch).chain(&self.waiting)
     }
@@ -151,8 +163,15 @@ impl<P> SendQueue<P> {
     }
 
     /// The batch to send to `node_id`, the partition's leader, now.
-    pub(crate) fn poll_send(&mut self, now: Instant, node_id: i32, current: Option<ProducerIdentity>) -> Result<ToSend, Idle> {
-        if self.in_flight.iter().any(|in_flight| in_flight.node_id != node_id) && !self.give_up_elsewhere(node_id) {
+    pub(crate) fn poll_send(
+        &mut self,
+        now: Instant,
+        node_id: i32,
+        current: Option<ProducerIdentity>,
+    ) -> Result<ToSend, Idle> {
+        if self.in_flight.iter().any(|in_flight| in_flight.node_id != node_id)
+            && !self.give_up_elsewhere(node_id)
+        {
             return Err(Idle::Waiting);
         }
         if self.in_flight.len() >= self.config.in_flight_max || self.waiting.is_empty() {
@@ -175,7 +194,6 @@ impl<P> SendQueue<P> {
             name: BatchName { first_record: batch.first_record, attempt: batch.attempts },
             sealed: batch.sealed.clone(),
             stamp: batch.stamp,
-            sealed_at: batch.sealed_at,
             is_retry: batch.attempts > 1,
         };
         let at = self.in_flight.partition_point(|other| other.batch.first_record < batch.first_record);
@@ -232,7 +250,13 @@ impl<P> SendQueue<P> {
     }
 
     /// The attempt failed.
-    pub(crate) fn handle_failed(&mut self, name: BatchName, attempt: &Attempt, now: Instant, unit_random: f64) -> Verdict<P> {
+    pub(crate) fn handle_failed(
+        &mut self,
+        name: BatchName,
+        attempt: &Attempt,
+        now: Instant,
+        unit_random: f64,
+    ) -> Verdict<P> {
         let Some(mut batch) = self.take_in_flight(name) else { return Verdict::Stale };
         let meaning = match *attempt {
             Attempt::Refused { code, .. } => Meaning::of(code),
@@ -246,13 +270,17 @@ impl<P> SendQueue<P> {
             }
             Meaning::AlreadyWritten => Verdict::AlreadyWritten(batch),
             // Pieces of what may be in the log whole would not be recognised.
-            Meaning::TooLarge if batch.sealed.record_count() > 1 && !batch.possibly_written => Verdict::Split(batch),
+            Meaning::TooLarge if batch.sealed.record_count() > 1 && !batch.possibly_written => {
+                Verdict::Split(batch)
+            }
             Meaning::TooLarge | Meaning::Fail => {
                 self.forget_numbers(&batch);
                 Verdict::Fail(batch)
             }
             Meaning::OutOfOrder if batch.stamp.is_some() => self.handle_out_of_order(batch, now, unit_random),
-            Meaning::UnknownProducer if batch.stamp.is_some() => self.handle_unknown_producer(batch, now, unit_random),
+            Meaning::UnknownProducer if batch.stamp.is_some() => {
+                self.handle_unknown_producer(batch, now, unit_random)
+            }
             Meaning::StaleEpoch if batch.stamp.is_some() => {
                 // The partition has seen a later epoch: ours, if this batch was overtaken by a reset; then it is not in the
                 // log, as its numbers would have been recognised before. Another one's can only mean a shared id.
@@ -299,12 +327,16 @@ impl<P> SendQueue<P> {
     }
 
     /// The pieces of a batch that was too large, in order; they keep its place and its range of sequence numbers.
-    pub(crate) fn insert_pieces(&mut self, whole: BatchSeries, pieces: impl IntoIterator<Item = (SealedBatch, P)>) {
+    pub(crate) fn insert_pieces(
+        &mut self,
+        whole: BatchSeries,
+        pieces: impl IntoIterator<Item = (SealedBatch, P)>,
+    ) {
         let mut first_record = whole.first_record;
         let mut stamp = whole.stamp;
         for (sealed, payload) in pieces {
             let record_count = sealed.record_count();
-            let mut piece = Batch::new(first_record, sealed, whole.sealed_at, whole.deadline, payload);
+            let mut piece = Batch::new(first_record, sealed, whole.deadline, payload);
             piece.stamp = stamp;
             piece.possibly_written = whole.possibly_written;
             piece.attempts = whole.attempts;
@@ -335,7 +367,8 @@ impl<P> SendQueue<P> {
 
     /// Takes everything out, oldest first: the producer is closed or has failed.
     pub(crate) fn take_all(&mut self) -> Vec<Batch<P>> {
-        let in_flight = self.in_flight.drain(..).map(|in_flight| Batch { possibly_written: true, ..in_flight.batch });
+        let in_flight =
+            self.in_flight.drain(..).map(|in_flight| Batch { possibly_written: true, ..in_flight.batch });
         let mut all: Vec<_> = in_flight.collect();
         all.extend(self.waiting.drain(..));
         all.sort_by_key(|batch| batch.first_record);
@@ -351,9 +384,8 @@ impl<P> SendQueue<P> {
     /// certainly not used; otherwise they leave a gap.
     fn forget_numbers(&mut self, batch: &Batch<P>) {
         let Some(stamp) = batch.stamp else { return };
-        let was_last = self
-            .batches()
-            .all(|other| other.stamp.is_none() || other.first_record < batch.first_record);
+        let was_last =
+            self.batches().all(|other| other.stamp.is_none() || other.first_record < batch.first_record);
         if was_last && !batch.possibly_written {
             self.sequencing.give_back(stamp);
         } else {
@@ -378,7 +410,6 @@ impl<P> SendQueue<P> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct BatchSeries {
     first_record: u64,
-    sealed_at: Instant,
     deadline: Instant,
     attempts: u32,
     stamp: Option<Stamp>,
@@ -389,7 +420,6 @@ impl<P> From<&Batch<P>> for BatchSeries {
     fn from(batch: &Batch<P>) -> Self {
         Self {
             first_record: batch.first_record,
-            sealed_at: batch.sealed_at,
             deadline: batch.deadline,
             attempts: batch.attempts,
             stamp: batch.stamp,

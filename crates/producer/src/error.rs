@@ -1,0 +1,203 @@
+//! What goes wrong on the way from `send` to the acknowledgement.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use milena_client::TopicPartition;
+use milena_client::metadata::TopicError;
+use milena_protocol::ErrorCode;
+
+use crate::delivery::BatchFailure;
+
+/// A record that was not accepted: nothing of it was queued.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SendError {
+    /// The topic cannot be used, or is not known within `max.block.ms`.
+    #[error(transparent)]
+    Topic(#[from] TopicError),
+    /// The record names a partition that the topic does not have.
+    #[error("topic {topic} has partitions 0 to {last}, not {partition}; add partitions, or correct the record's or the partitioner's choice", last = .partition_count - 1)]
+    UnknownPartition {
+        /// The topic.
+        topic: String,
+        /// The partition asked for.
+        partition: i32,
+        /// How many there are.
+        partition_count: i32,
+    },
+    /// The record is larger than the client's limits allow.
+    #[error(
+        "{topic}: a record of {record_bytes} bytes exceeds {limit_name} ({limit_bytes} bytes); raise {limit_name}, or send a reference to the data"
+    )]
+    RecordTooLarge {
+        /// The topic.
+        topic: String,
+        /// The record's size in a batch of its own.
+        record_bytes: usize,
+        /// The limit.
+        limit_bytes: usize,
+        /// Its configuration name: `max.request.size` or `buffer.memory`.
+        limit_name: &'static str,
+    },
+    /// The buffer stayed full for `max.block.ms`: brokers take less than is sent.
+    #[error("{topic}: buffer.memory ({buffer_bytes} bytes) stayed full for {} ms; brokers are slow or away: send less, or raise buffer.memory or max.block.ms", .waited.as_millis())]
+    BufferFull {
+        /// The topic.
+        topic: String,
+        /// The buffer's size.
+        buffer_bytes: usize,
+        /// How long was waited.
+        waited: Duration,
+    },
+    /// The record's timestamp is negative.
+    #[error("{topic}: timestamp {timestamp_ms} is negative; leave it out to use the current time")]
+    InvalidTimestamp {
+        /// The topic.
+        topic: String,
+        /// The timestamp.
+        timestamp_ms: i64,
+    },
+    /// A codec left out of this build.
+    #[error("{0}")]
+    Codec(String),
+    /// The producer was closed.
+    #[error("the producer is closed")]
+    Closed,
+    /// The producer has failed for good.
+    #[error("the producer has failed: {code}; {}", .code.description())]
+    Fatal {
+        /// Why.
+        code: ErrorCode,
+    },
+}
+
+impl SendError {
+    /// Whether the same record may be accepted later.
+    pub fn is_retriable(&self) -> bool {
+        matches!(self, Self::BufferFull { .. } | Self::Topic(TopicError::Timeout { .. }))
+    }
+
+    /// Whether this producer accepts nothing any more.
+    pub fn is_fatal(&self) -> bool {
+        matches!(self, Self::Closed | Self::Fatal { .. })
+    }
+}
+
+/// An accepted record that was not acknowledged.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("{topic_partition}: {kind}{}", if *.possibly_written { "; the record may have been written" } else { "" })]
+#[non_exhaustive]
+pub struct DeliveryError {
+    /// Where the record was to go.
+    pub topic_partition: TopicPartition,
+    /// Why it failed.
+    pub kind: DeliveryErrorKind,
+    possibly_written: bool,
+}
+
+/// Why an accepted record was not acknowledged.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DeliveryErrorKind {
+    /// The broker refuses it.
+    #[error("{code}{}; {}", .message.as_deref().map(|m| format!(" ({m})")).unwrap_or_default(), .code.description())]
+    Broker {
+        /// The error code.
+        code: ErrorCode,
+        /// The broker's explanation, if it gave one.
+        message: Option<String>,
+    },
+    /// The broker refuses a batch of this one record as too large.
+    #[error(
+        "a record of {batch_bytes} bytes is too large for the broker; raise max.message.bytes on the topic (or message.max.bytes on the brokers), or send a reference to the data"
+    )]
+    TooLarge {
+        /// The size of the batch that was refused.
+        batch_bytes: usize,
+    },
+    /// The broker found fault with another record of the same batch.
+    #[error("not written, because another record of its batch is invalid; send it again")]
+    OtherRecordInvalid,
+    /// No acknowledgement within `delivery.timeout.ms`.
+    #[error("no acknowledgement within delivery.timeout.ms ({} ms, {attempts} attempts){}", .after.as_millis(), .last.as_deref().map(|l| format!("; last: {l}")).unwrap_or_default())]
+    Timeout {
+        /// The time since the batch was opened.
+        after: Duration,
+        /// How often it was sent.
+        attempts: u32,
+        /// What the last attempt met.
+        last: Option<String>,
+    },
+    /// All attempts that `retries` allows failed.
+    #[error("all {attempts} attempts failed; last: {last}")]
+    RetriesExhausted {
+        /// How often it was sent.
+        attempts: u32,
+        /// What the last attempt met.
+        last: String,
+    },
+    /// The producer was closed, and its deadline was over, before the acknowledgement came.
+    #[error("the producer was closed before the acknowledgement came")]
+    Closed,
+}
+
+impl DeliveryError {
+    pub(crate) fn of_record(
+        topic_partition: TopicPartition,
+        failure: &Arc<BatchFailure>,
+        index: u32,
+    ) -> Self {
+        let possibly_written = failure.possibly_written;
+        if failure.blamed.is_empty() {
+            return Self { topic_partition, kind: failure.kind.clone(), possibly_written };
+        }
+        let kind = match failure.blamed.iter().find(|(blamed, _)| *blamed == index) {
+            None => DeliveryErrorKind::OtherRecordInvalid,
+            Some((_, told)) => match &failure.kind {
+                DeliveryErrorKind::Broker { code, message } => DeliveryErrorKind::Broker {
+                    code: *code,
+                    message: told.clone().or_else(|| message.clone()),
+                },
+                other => other.clone(),
+            },
+        };
+        Self { topic_partition, kind, possibly_written }
+    }
+
+    /// Whether the record may be in the log all the same: sending it again could make it twice.
+    pub fn possibly_written(&self) -> bool {
+        self.possibly_written
+    }
+
+    /// Whether sending the record again may succeed.
+    pub fn is_retriable(&self) -> bool {
+        match &self.kind {
+            DeliveryErrorKind::Broker { code, .. } => code.is_retriable(),
+            DeliveryErrorKind::OtherRecordInvalid
+            | DeliveryErrorKind::Timeout { .. }
+            | DeliveryErrorKind::RetriesExhausted { .. } => true,
+            DeliveryErrorKind::TooLarge { .. } | DeliveryErrorKind::Closed => false,
+        }
+    }
+}
+
+/// Records failed whose deliveries nobody looked at.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("{failed_records} records failed whose deliveries were dropped; the first: {first}")]
+#[non_exhaustive]
+pub struct FlushError {
+    /// How many, since the last flush.
+    pub failed_records: u64,
+    /// The first of them.
+    pub first: DeliveryError,
+}
+
+/// A producer that could not be made.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// Two settings contradict each other, or one is out of range.
+    #[error("{0}")]
+    Invalid(String),
+}

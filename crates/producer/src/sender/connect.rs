@@ -1,0 +1,226 @@
+//! The connection's life.
+//!
+//! ```text
+//!   Idle ──something to send──▶ Opening ──▶ Open ──broken, timed out──▶ BackingOff ──▶ Idle
+//!    ▲                             └───────── failed ───────────────────────▲
+//!    └────────────────────────────────── unused for too long ── Open
+//! ```
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use milena_client::ConnectionError;
+use milena_client::connection::ConnectionErrorReason;
+
+use super::answer::handle_response;
+use super::{BrokerSender, ProducerConnection, REQUESTS_IN_FLIGHT_MAX, SenderState};
+use crate::shared::Shared;
+
+type Opening = Pin<Box<dyn Future<Output = Result<ProducerConnection, ConnectionError>> + Send>>;
+
+pub(super) enum Link {
+    Idle,
+    Opening(Opening),
+    Open(Box<ProducerConnection>),
+    BackingOff { until: Instant },
+}
+
+// The future is polled by one thread at a time, behind the sender's lock.
+impl SenderState {
+    /// One step; true when something changed and another step may follow.
+    pub(super) fn link_progress(
+        &mut self,
+        sender: &BrokerSender,
+        cx: &mut Context<'_>,
+        shared: &Arc<Shared>,
+        now: Instant,
+    ) -> bool {
+        match &mut self.link {
+            Link::Idle => {
+                if !sender.has_work() {
+                    return false;
+                }
+                self.open(sender, shared, now);
+                true
+            }
+            Link::BackingOff { until } => {
+                let over = *until <= now;
+                if over {
+                    self.link = Link::Idle;
+                }
+                over
+            }
+            Link::Opening(opening) => match opening.as_mut().poll(cx) {
+                Poll::Pending => false,
+                Poll::Ready(Ok(connection)) => {
+                    self.failures = 0;
+                    self.link = Link::Open(Box::new(connection));
+                    true
+                }
+                Poll::Ready(Err(error)) => {
+                    self.back_off(sender, shared, &error, now);
+                    true
+                }
+            },
+            Link::Open(connection) => {
+                let unacknowledged = &mut self.unacknowledged;
+                match poll_open(sender, connection, unacknowledged, cx, shared, now) {
+                    Ok(progressed) => progressed,
+                    Err(Ended::Idle) => {
+                        self.link = Link::Idle;
+                        true
+                    }
+                    Err(Ended::Broken(error)) => {
+                        self.give_up(sender, shared, &error, now);
+                        true
+                    }
+                }
+            }
+        }
+    }
+
+    /// When the link must be looked at again if nothing happens.
+    pub(super) fn link_timeout(
+        &self,
+        sender: &BrokerSender,
+        shared: &Shared,
+        now: Instant,
+    ) -> Option<Instant> {
+        match &self.link {
+            Link::Idle | Link::Opening(_) => None,
+            Link::BackingOff { until } => Some(*until),
+            Link::Open(connection) => {
+                let end_at = if is_unused(sender, connection) {
+                    Some(connection.last_used() + shared.client.config().connections_max_idle)
+                } else {
+                    [connection.poll_timeout(), write_timeout(connection, shared)].into_iter().flatten().min()
+                };
+                [end_at, connection.throttled_until(now)].into_iter().flatten().min()
+            }
+        }
+    }
+
+    fn open(&mut self, sender: &BrokerSender, shared: &Arc<Shared>, now: Instant) {
+        let metadata = shared.client.metadata().current();
+        let Some(broker) = metadata.brokers.get(&sender.node_id) else {
+            // Not in the metadata any more: its partitions are about to get another sender.
+            shared.client.metadata().request_update();
+            let until = now + shared.client.config().reconnect_backoff.max;
+            self.link = Link::BackingOff { until };
+            return;
+        };
+        let (client, address) = (shared.client.clone(), broker.address.clone());
+        self.link = Link::Opening(Box::pin(async move { client.open_connection(&address).await }));
+    }
+
+    fn back_off(
+        &mut self,
+        sender: &BrokerSender,
+        shared: &Arc<Shared>,
+        error: &ConnectionError,
+        now: Instant,
+    ) {
+        tracing::warn!(node_id = sender.node_id, %error, "producer connection");
+        self.failures = self.failures.saturating_add(1);
+        let wait = shared.client.config().reconnect_backoff.delay(self.failures, shared.env().random_unit());
+        self.link = Link::BackingOff { until: now + wait };
+        shared.note_connection_error(error);
+        shared.client.metadata().request_update();
+    }
+
+    fn give_up(
+        &mut self,
+        sender: &BrokerSender,
+        shared: &Arc<Shared>,
+        error: &ConnectionError,
+        now: Instant,
+    ) {
+        let link = std::mem::replace(&mut self.link, Link::Idle);
+        self.back_off(sender, shared, error, now);
+        if let Link::Open(connection) = link {
+            for unanswered in connection.into_unanswered() {
+                unanswered.context.handle_disconnect(sender, shared, unanswered.possibly_sent, now);
+            }
+        }
+        for request in self.unacknowledged.drain(..) {
+            request.handle_disconnect(sender, shared, true, now);
+        }
+    }
+}
+
+enum Ended {
+    Idle,
+    Broken(ConnectionError),
+}
+
+/// Reads answers, writes requests.
+fn poll_open(
+    sender: &BrokerSender,
+    connection: &mut ProducerConnection,
+    unacknowledged: &mut Vec<super::InFlightRequest>,
+    cx: &mut Context<'_>,
+    shared: &Arc<Shared>,
+    now: Instant,
+) -> Result<bool, Ended> {
+    let mut progressed = false;
+    while let Poll::Ready(response) = connection.poll_response(cx) {
+        let response = response.map_err(Ended::Broken)?;
+        let throttle_time_ms = handle_response(sender, shared, response, connection.address(), now)?;
+        connection.throttle(throttle_time_ms);
+        progressed = true;
+    }
+    // What is written in one go is bounded by what the socket takes: more is gathered while it is full.
+    while connection.is_flushed()
+        && connection.in_flight_count() < REQUESTS_IN_FLIGHT_MAX
+        && connection.throttled_until(now).is_none()
+    {
+        if !sender.submit_ready(connection, unacknowledged, shared, now) {
+            break;
+        }
+        progressed = true;
+        if let Poll::Ready(Err(error)) = connection.poll_flush(cx) {
+            return Err(Ended::Broken(error));
+        }
+    }
+    match connection.poll_flush(cx) {
+        Poll::Ready(Ok(())) => {
+            for request in unacknowledged.drain(..) {
+                request.handle_unacknowledged(sender, shared, now);
+            }
+        }
+        Poll::Ready(Err(error)) => return Err(Ended::Broken(error)),
+        Poll::Pending => {}
+    }
+    if let Some(error) = connection.timed_out(now) {
+        return Err(Ended::Broken(error));
+    }
+    if write_timeout(connection, shared).is_some_and(|timeout| timeout <= now) {
+        let reason =
+            ConnectionErrorReason::RequestTimeout { api: "Produce", after: shared.config.request_timeout };
+        return Err(Ended::Broken(ConnectionError { address: connection.address().clone(), reason }));
+    }
+    let idle_at = connection.last_used() + shared.client.config().connections_max_idle;
+    if is_unused(sender, connection) && idle_at <= now {
+        return Err(Ended::Idle);
+    }
+    Ok(progressed)
+}
+
+fn is_unused(sender: &BrokerSender, connection: &ProducerConnection) -> bool {
+    connection.in_flight_count() == 0 && connection.is_flushed() && !sender.has_ready()
+}
+
+/// When a socket that takes nothing is given up although no answer is awaited (`acks=0`).
+fn write_timeout(connection: &ProducerConnection, shared: &Shared) -> Option<Instant> {
+    let is_stalled = !connection.is_flushed() && connection.in_flight_count() == 0;
+    is_stalled.then(|| connection.last_used() + shared.config.request_timeout)
+}
+
+impl From<ConnectionError> for Ended {
+    fn from(error: ConnectionError) -> Self {
+        Self::Broken(error)
+    }
+}

@@ -1,0 +1,74 @@
+//! The producer's own tasks: following the metadata, expiring what is too old, fetching a producer id.
+
+use std::sync::Arc;
+
+use milena_client::Target;
+use milena_client::connection::RequestError;
+use milena_protocol::messages::{InitProducerIdRequest, InitProducerIdResponse};
+
+use crate::core::sequencing::ProducerIdentity;
+use crate::shared::Shared;
+
+/// Gives partitions to the senders of their leaders whenever the metadata change.
+pub(crate) async fn follow_metadata(shared: Arc<Shared>) {
+    let mut version = 0;
+    loop {
+        let metadata = shared.client.metadata().changed_since(version).await;
+        version = metadata.version;
+        for topic in shared.topics() {
+            if let Some(known) = metadata.topic(&topic.name)
+                && !known.partitions.is_empty()
+            {
+                shared.route(&topic, known, &metadata);
+            }
+        }
+    }
+}
+
+/// Fails batches that are not acknowledged in time (KIP-91).
+pub(crate) async fn expire(shared: Arc<Shared>) {
+    loop {
+        let next = shared.expire(shared.env().now());
+        shared.env().sleep_until(next).await;
+    }
+}
+
+/// Fetches a producer id whenever one is wanted, at once for the first.
+pub(crate) async fn fetch_identity(shared: Arc<Shared>) {
+    loop {
+        shared.identity.wait_until_wanted().await;
+        let request = InitProducerIdRequest {
+            transactional_id: None,
+            transaction_timeout_ms: i32::MAX,
+            ..Default::default()
+        };
+        let timeout = shared.client.config().default_api_timeout;
+        match shared.client.call(Target::Any, request, timeout, judge).await {
+            Ok(response) => {
+                shared.identity.set(ProducerIdentity {
+                    producer_id: response.producer_id,
+                    producer_epoch: response.producer_epoch,
+                });
+                for sender in shared.senders() {
+                    sender.handle_identity();
+                }
+            }
+            Err(RequestError::Broker { code, .. }) if !code.is_retriable() => {
+                shared.fail_for_good(code);
+                return;
+            }
+            Err(error) => {
+                // Batches wait for it until their delivery timeout, and so may a broker that comes back.
+                tracing::warn!(%error, "no producer id yet");
+                shared.env().sleep(shared.config.retry_backoff.max).await;
+            }
+        }
+    }
+}
+
+fn judge(response: &InitProducerIdResponse) -> Result<(), RequestError> {
+    match response.error_code {
+        code if code.is_ok() => Ok(()),
+        code => Err(RequestError::Broker { api: "InitProducerId", code, message: None }),
+    }
+}
