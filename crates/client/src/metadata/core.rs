@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use milena_protocol::ErrorCode;
 use milena_protocol::messages::MetadataResponse;
 
-use super::merge::{LeaderHint, Rewinds, apply_hints, merge};
+use super::merge::{LeaderHint, Rewinds, apply_hints, merge, usable_brokers};
 use super::snapshot::{Broker, Metadata};
 use crate::config::MetadataRecovery;
 use crate::env::later;
@@ -273,7 +273,7 @@ impl MetadataCore {
             }
             return Err(Useless::RebootstrapRequired);
         }
-        if response.brokers.is_empty() {
+        if usable_brokers(&response.brokers).is_empty() {
             self.handle_failure(now, unit_random);
             return Err(Useless::NoBrokers);
         }

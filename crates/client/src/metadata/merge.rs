@@ -58,8 +58,7 @@ pub(super) fn merge(
     let cluster_id = response.cluster_id.map(|id| id.to_string());
     // Behind moved bootstrap names may be another cluster: nothing that was known of the first one counts there.
     let same_cluster = old.cluster_id.is_none() || cluster_id.is_none() || old.cluster_id == cluster_id;
-    let brokers: BTreeMap<i32, Broker> =
-        response.brokers.into_iter().filter_map(broker).map(|broker| (broker.node_id, broker)).collect();
+    let brokers = usable_brokers(&response.brokers);
     let mut merger = Merger { rewinds, reliable_epochs: version >= RELIABLE_EPOCHS_SINCE, rewound: false };
     let mut topics = BTreeMap::new();
     let mut incomplete = false;
@@ -94,10 +93,15 @@ pub(super) fn merge(
     Merged { metadata, incomplete }
 }
 
-fn broker(broker: MetadataResponseBroker) -> Option<Broker> {
-    let port = u16::try_from(broker.port).ok()?;
-    let rack = broker.rack.map(|rack| rack.to_string());
-    Some(Broker { node_id: broker.node_id, address: Address::new(&*broker.host, port), rack })
+/// The brokers that can be connected to.
+pub(super) fn usable_brokers(brokers: &[MetadataResponseBroker]) -> BTreeMap<i32, Broker> {
+    let usable = brokers.iter().filter_map(|broker| {
+        let port = u16::try_from(broker.port).ok().filter(|port| *port > 0)?;
+        let address = Address::new(&*broker.host, port);
+        let rack = broker.rack.as_ref().map(ToString::to_string);
+        Some((broker.node_id, Broker { node_id: broker.node_id, address, rack }))
+    });
+    usable.collect()
 }
 
 fn is_incomplete(topic: &TopicMetadata, brokers: &BTreeMap<i32, Broker>) -> bool {
