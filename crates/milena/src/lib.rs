@@ -1,1 +1,3 @@
 //! milena
+
+pub mod config;

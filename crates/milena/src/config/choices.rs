@@ -1,0 +1,338 @@
+//! Properties whose values are names.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+/// Text that is none of a property's names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("none of the names")]
+pub struct UnknownName;
+
+/// An enum with a name for each of its values, read in upper or lower case.
+macro_rules! choice {
+    (
+        $(#[$doc:meta])*
+        $choice:ident { $( $(#[$variant_doc:meta])* $variant:ident = $name:literal ),+ $(,)? }
+    ) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum $choice {
+            $( $(#[$variant_doc])* $variant, )+
+        }
+
+        impl $choice {
+            /// Every name, as Kafka writes it.
+            pub const NAMES: &'static [&'static str] = &[$( $name ),+];
+
+            /// The name, as Kafka writes it.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $( Self::$variant => $name, )+
+                }
+            }
+        }
+
+        impl FromStr for $choice {
+            type Err = UnknownName;
+
+            fn from_str(name: &str) -> Result<Self, UnknownName> {
+                $( if name.eq_ignore_ascii_case($name) { return Ok(Self::$variant); } )+
+                Err(UnknownName)
+            }
+        }
+
+        impl fmt::Display for $choice {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.name())
+            }
+        }
+    };
+}
+
+choice! {
+    /// How names of brokers become addresses. Kafka: `client.dns.lookup` (KIP-302, KIP-602).
+    DnsLookup {
+        /// All addresses of a name are tried.
+        UseAllDnsIps = "use_all_dns_ips",
+        /// Bootstrap names are replaced by the canonical names of their addresses.
+        ResolveCanonicalBootstrapServersOnly = "resolve_canonical_bootstrap_servers_only",
+    }
+}
+
+choice! {
+    /// Which IP addresses of a name are used. librdkafka: `broker.address.family`.
+    AddressFamily {
+        /// All of them.
+        Any = "any",
+        /// IPv4 only.
+        V4 = "v4",
+        /// IPv6 only.
+        V6 = "v6",
+    }
+}
+
+choice! {
+    /// What to do when no known broker answers. Kafka: `metadata.recovery.strategy` (KIP-899).
+    MetadataRecoveryStrategy {
+        /// Start again with the bootstrap servers.
+        Rebootstrap = "rebootstrap",
+        /// Keep trying the known ones.
+        None = "none",
+    }
+}
+
+choice! {
+    /// How connections are protected. Kafka: `security.protocol`.
+    SecurityProtocol {
+        /// Neither encrypted nor authenticated.
+        Plaintext = "PLAINTEXT",
+        /// TLS, which may authenticate by certificate.
+        Ssl = "SSL",
+        /// Authenticated by SASL, not encrypted.
+        SaslPlaintext = "SASL_PLAINTEXT",
+        /// Authenticated by SASL over TLS.
+        SaslSsl = "SASL_SSL",
+    }
+}
+
+impl SecurityProtocol {
+    /// Whether it authenticates by SASL.
+    pub fn has_sasl(self) -> bool {
+        matches!(self, Self::SaslPlaintext | Self::SaslSsl)
+    }
+
+    /// Whether it encrypts by TLS.
+    pub fn has_tls(self) -> bool {
+        matches!(self, Self::Ssl | Self::SaslSsl)
+    }
+}
+
+choice! {
+    /// How SASL authenticates. Kafka: `sasl.mechanism`.
+    SaslMechanism {
+        /// User and password in the clear (KIP-43).
+        Plain = "PLAIN",
+        /// Salted challenge and response (KIP-84).
+        ScramSha256 = "SCRAM-SHA-256",
+        /// Salted challenge and response (KIP-84).
+        ScramSha512 = "SCRAM-SHA-512",
+        /// A token (KIP-255, KIP-768).
+        OauthBearer = "OAUTHBEARER",
+        /// Kerberos. Kafka's default, which is not implemented here.
+        Gssapi = "GSSAPI",
+    }
+}
+
+choice! {
+    /// Where OAuth tokens come from. librdkafka: `sasl.oauthbearer.method`.
+    OauthMethod {
+        /// The program gives them.
+        Default = "default",
+        /// An OpenID Connect provider gives them.
+        Oidc = "oidc",
+    }
+}
+
+choice! {
+    /// Which protocol a consumer group speaks. Kafka: `group.protocol` (KIP-848).
+    GroupProtocol {
+        /// The members' leader assigns partitions.
+        Classic = "classic",
+        /// The broker does.
+        Consumer = "consumer",
+    }
+}
+
+choice! {
+    /// How a group's leader assigns partitions. Kafka: `partition.assignment.strategy`.
+    Assignor {
+        /// Ranges of each topic's partitions.
+        Range = "range",
+        /// All partitions in turn.
+        RoundRobin = "roundrobin",
+        /// Evenly, with as few moves as possible.
+        Sticky = "sticky",
+        /// As `sticky`, while the partitions that stay are read on (KIP-429).
+        CooperativeSticky = "cooperative-sticky",
+    }
+}
+
+impl Assignor {
+    /// By name, or by the name of Java's class.
+    pub fn find(name: &str) -> Option<Self> {
+        let class = name.strip_prefix("org.apache.kafka.clients.consumer.");
+        match class.and_then(|class| class.strip_suffix("Assignor")) {
+            None => name.parse().ok(),
+            Some("Range") => Some(Self::Range),
+            Some("RoundRobin") => Some(Self::RoundRobin),
+            Some("Sticky") => Some(Self::Sticky),
+            Some("CooperativeSticky") => Some(Self::CooperativeSticky),
+            Some(_) => None,
+        }
+    }
+}
+
+choice! {
+    /// Which records are shown. Kafka: `isolation.level`.
+    IsolationLevel {
+        /// All, those of open and aborted transactions included.
+        ReadUncommitted = "read_uncommitted",
+        /// Those of committed transactions and those outside of any.
+        ReadCommitted = "read_committed",
+    }
+}
+
+choice! {
+    /// How a share group's records are acknowledged. Kafka: `share.acknowledgement.mode` (KIP-932).
+    ShareAcknowledgementMode {
+        /// By the next poll.
+        Implicit = "implicit",
+        /// One by one.
+        Explicit = "explicit",
+    }
+}
+
+choice! {
+    /// How a share group's records are acquired. Kafka: `share.acquire.mode` (KIP-1206).
+    ShareAcquireMode {
+        /// Whole batches, even beyond `max.poll.records`.
+        BatchOptimized = "batch_optimized",
+        /// At most `max.poll.records`.
+        RecordLimit = "record_limit",
+    }
+}
+
+/// Which replicas must have a record before it counts as written. Kafka: `acks`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Acks {
+    /// None.
+    None,
+    /// The leader.
+    Leader,
+    /// All replicas in sync.
+    All,
+}
+
+impl Acks {
+    pub(super) const NAMES: &'static [&'static str] = &["all", "-1", "0", "1"];
+}
+
+impl FromStr for Acks {
+    type Err = UnknownName;
+
+    fn from_str(name: &str) -> Result<Self, UnknownName> {
+        match name {
+            "all" | "-1" => Ok(Self::All),
+            "1" => Ok(Self::Leader),
+            "0" => Ok(Self::None),
+            _ => Err(UnknownName),
+        }
+    }
+}
+
+/// Where reading begins without a position. Kafka: `auto.offset.reset`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum OffsetReset {
+    /// At the first record there is.
+    Earliest,
+    /// At what is written from now on.
+    Latest,
+    /// At the first record that is not older than this (KIP-1106).
+    ByDuration(Duration),
+    /// Nowhere: it is an error.
+    None,
+}
+
+/// Kafka's names, and librdkafka's other names for them.
+impl FromStr for OffsetReset {
+    type Err = UnknownName;
+
+    fn from_str(text: &str) -> Result<Self, UnknownName> {
+        match text {
+            "earliest" | "smallest" | "beginning" => Ok(Self::Earliest),
+            "latest" | "largest" | "end" => Ok(Self::Latest),
+            "none" | "error" => Ok(Self::None),
+            _ => {
+                let duration = text.strip_prefix("by_duration:").ok_or(UnknownName)?;
+                iso_duration(duration).map(Self::ByDuration).ok_or(UnknownName)
+            }
+        }
+    }
+}
+
+/// Reads `PnDTnHnMn.nS` as Java's `Duration.parse`, without signs.
+fn iso_duration(text: &str) -> Option<Duration> {
+    let text = text.to_ascii_uppercase();
+    let (days, time) = match text.strip_prefix('P')?.split_once('T') {
+        Some((_, "")) => return None,
+        Some((days, time)) => (days, time),
+        None => (text.strip_prefix('P')?, ""),
+    };
+    if days.is_empty() && time.is_empty() {
+        return None;
+    }
+    let digits =
+        |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse::<u64>().ok())?;
+    let mut seconds = 0_u64;
+    let mut rest = days;
+    for (unit, length) in [('D', 86_400), ('H', 3_600), ('M', 60)] {
+        if let Some((number, after)) = rest.split_once(unit) {
+            seconds = seconds.checked_add(digits(number)?.checked_mul(length)?)?;
+            rest = after;
+        }
+        if unit == 'D' {
+            if !rest.is_empty() {
+                return None;
+            }
+            rest = time;
+        }
+    }
+    if rest.is_empty() {
+        return Some(Duration::from_secs(seconds));
+    }
+    let number = rest.strip_suffix('S')?;
+    let (whole, fraction) = number.split_once(['.', ',']).unwrap_or((number, ""));
+    if whole.is_empty() || fraction.len() > 9 {
+        return None;
+    }
+    let nanos = digits(&format!("{fraction:0<9}"))?;
+    // Fits: nine digits.
+    Some(Duration::new(seconds.checked_add(digits(whole)?)?, nanos as u32))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_read_as_java_reads_them() {
+        let read = |text: &str| match format!("by_duration:{text}").parse() {
+            Ok(OffsetReset::ByDuration(duration)) => Some(duration.as_millis()),
+            _ => None,
+        };
+        assert_eq!(read("PT6H"), Some(21_600_000));
+        assert_eq!(read("P2DT3H4M"), Some(183_840_000));
+        assert_eq!(read("P1D"), Some(86_400_000));
+        assert_eq!(read("pt20.345s"), Some(20_345));
+        assert_eq!(read("PT0S"), Some(0));
+        assert_eq!(read("PT.5S"), None, "Java wants a digit before the point");
+        for malformed in
+            ["", "P", "PT", "P1DT", "6H", "PT6", "P6H", "PT1D", "PT1S1H", "PT-1H", "-PT1H", "PT1.0000000001S"]
+        {
+            assert_eq!(read(malformed), None, "{malformed}");
+        }
+        assert_eq!("by_duration".parse::<OffsetReset>(), Err(UnknownName));
+    }
+
+    #[test]
+    fn assignors_are_known_by_name_and_by_javas_class() {
+        assert_eq!(Assignor::find("cooperative-sticky"), Some(Assignor::CooperativeSticky));
+        assert_eq!(
+            Assignor::find("org.apache.kafka.clients.consumer.CooperativeStickyAssignor"),
+            Some(Assignor::CooperativeSticky)
+        );
+        assert_eq!(Assignor::find("org.apache.kafka.clients.consumer.OtherAssignor"), None);
+        assert_eq!(Assignor::find("com.example.RangeAssignor"), None);
+    }
+}
