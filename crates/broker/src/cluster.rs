@@ -1,7 +1,7 @@
 //! A running cluster, as its user holds it.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use milena_protocol::{ApiKey, ErrorCode, Uuid};
@@ -115,14 +115,12 @@ impl Cluster {
     /// # Errors
     /// `ConnectionRefused` when no node has this address, or it is down or has too many connections waiting.
     pub fn connect(&self, address: &str) -> io::Result<MemoryStream> {
-        let node = self.shared.nodes().iter().find(|node| node.address.to_string() == address);
-        let (client, server) = MemoryStream::pair();
-        match node.map(|node| node.accept(server)) {
-            Some(Ok(())) => Ok(client),
-            _ => {
-                Err(io::Error::new(io::ErrorKind::ConnectionRefused, format!("no node listens at {address}")))
-            }
-        }
+        connect(&self.shared, address)
+    }
+
+    /// A way to connect without sockets that can be kept and cloned; it does not keep the cluster running.
+    pub fn dialer(&self) -> Dialer {
+        Dialer { shared: Arc::downgrade(&self.shared) }
     }
 
     /// Creates a topic and returns its id.
@@ -246,6 +244,34 @@ impl Drop for Cluster {
     fn drop(&mut self) {
         // The listeners hold the shared state that holds them: this ends both.
         self.shared.nodes().iter().for_each(|node| node.abandon());
+    }
+}
+
+/// Connects to a cluster's nodes without sockets: for the connector of a client in the same process.
+#[derive(Debug, Clone)]
+pub struct Dialer {
+    shared: Weak<Shared>,
+}
+
+impl Dialer {
+    /// As [`Cluster::connect`].
+    ///
+    /// # Errors
+    /// As [`Cluster::connect`]; `ConnectionRefused`, too, when the cluster is gone.
+    pub fn connect(&self, address: &str) -> io::Result<MemoryStream> {
+        match self.shared.upgrade() {
+            Some(shared) => connect(&shared, address),
+            None => Err(io::Error::new(io::ErrorKind::ConnectionRefused, "the cluster has ended")),
+        }
+    }
+}
+
+fn connect(shared: &Shared, address: &str) -> io::Result<MemoryStream> {
+    let node = shared.nodes().iter().find(|node| node.address.to_string() == address);
+    let (client, server) = MemoryStream::pair();
+    match node.map(|node| node.accept(server)) {
+        Some(Ok(())) => Ok(client),
+        _ => Err(io::Error::new(io::ErrorKind::ConnectionRefused, format!("no node listens at {address}"))),
     }
 }
 

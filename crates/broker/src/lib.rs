@@ -35,7 +35,7 @@ mod sync;
 mod task;
 
 pub use builder::{ClusterBuilder, TopicSpec};
-pub use cluster::{Cluster, NodeId, StartError, TopicError};
+pub use cluster::{Cluster, Dialer, NodeId, StartError, TopicError};
 pub use config::ConfigError;
 pub use fault::{Fault, FaultBuilder, Faults, PartFaultBuilder};
 pub use inspect::{DamagedBatch, LogView, StoredBatch, StoredProducer, StoredRecord};
