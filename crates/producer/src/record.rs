@@ -91,6 +91,11 @@ impl<'a> Record<'a> {
         self
     }
 
+    /// The topic that the record goes to; empty for one from [`new`](Self::new).
+    pub fn topic(&self) -> &'a str {
+        self.topic
+    }
+
     fn push_header(mut self, header: HeaderRef<'a>) -> Self {
         self.headers = match self.headers {
             Headers::Inline { mut headers, count } if count < INLINE_HEADERS => {
