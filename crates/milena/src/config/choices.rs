@@ -203,34 +203,6 @@ choice! {
     }
 }
 
-/// Which replicas must have a record before it counts as written. Kafka: `acks`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Acks {
-    /// None.
-    None,
-    /// The leader.
-    Leader,
-    /// All replicas in sync.
-    All,
-}
-
-impl Acks {
-    pub(super) const NAMES: &'static [&'static str] = &["all", "-1", "0", "1"];
-}
-
-impl FromStr for Acks {
-    type Err = UnknownName;
-
-    fn from_str(name: &str) -> Result<Self, UnknownName> {
-        match name {
-            "all" | "-1" => Ok(Self::All),
-            "1" => Ok(Self::Leader),
-            "0" => Ok(Self::None),
-            _ => Err(UnknownName),
-        }
-    }
-}
-
 /// Where reading begins without a position. Kafka: `auto.offset.reset`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum OffsetReset {

@@ -34,7 +34,7 @@ pub enum ConfigError {
         nearest: Option<&'static str>,
     },
     /// A value that the property cannot have.
-    #[error("{origin}: `{key}` {}, but {accepted} is required", value.as_ref().map_or("has a value that is not shown".to_owned(), |value| format!("is `{value}`")))]
+    #[error("{origin}: `{key}` {}, but {accepted} is required", shown(.value.as_deref()))]
     InvalidValue {
         /// The property, as it was spelled.
         key: String,
@@ -72,6 +72,10 @@ pub enum ConfigError {
     /// Properties that contradict each other.
     #[error("{0}")]
     Contradiction(String),
+}
+
+fn shown(value: Option<&str>) -> String {
+    value.map_or_else(|| "has a value that is not shown".to_owned(), |value| format!("is `{value}`"))
 }
 
 fn meant(nearest: Option<&'static str>) -> String {

@@ -19,9 +19,10 @@ pub(super) struct Malformed {
 
 /// Reads all keys and values, in order, repeated ones included.
 ///
-/// As Java's `Properties.load`, but that half a character is refused, not kept. A line is `key=value`, `key:value` or `key value`; `#` and `!` begin a comment; a backslash at the
+/// A line is `key=value`, `key:value` or `key value`; `#` and `!` begin a comment; a backslash at the
 /// end of a line continues it on the next; `\t`, `\n`, `\r`, `\f` and `\uXXXX` are escapes, and a
-/// backslash before anything else stands for nothing.
+/// backslash before anything else stands for nothing. All as Java's `Properties.load`, but that half a
+/// UTF-16 character is refused.
 pub(super) fn parse(text: &str) -> Result<Vec<Line>, Malformed> {
     let mut lines = NaturalLines::new(text);
     let mut parsed = Vec::new();

@@ -29,7 +29,7 @@ impl<'p> Reader<'p> {
         self.properties.given(name).map(Secret::expose).or(default)
     }
 
-    fn required(&self, name: &'static str) -> &'p str {
+    pub(super) fn required(&self, name: &'static str) -> &'p str {
         self.value(name).expect("the catalog has a default for what is read as required")
     }
 

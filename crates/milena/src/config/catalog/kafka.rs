@@ -4,8 +4,8 @@
 use super::definition::{Clients, Definition, Importance, Role};
 use super::kind::{INT_MAX, Kind, LONG_MAX};
 use crate::config::choices::{
-    Acks, DnsLookup, GroupProtocol, IsolationLevel, MetadataRecoveryStrategy, SaslMechanism,
-    SecurityProtocol, ShareAcknowledgementMode, ShareAcquireMode,
+    DnsLookup, GroupProtocol, IsolationLevel, MetadataRecoveryStrategy, SaslMechanism, SecurityProtocol,
+    ShareAcknowledgementMode, ShareAcquireMode,
 };
 
 use Importance::{High, Low, Medium};
@@ -58,7 +58,7 @@ const KERBEROS: &str =
 const VALIDATION: &str = "is about checking tokens, which brokers do";
 
 pub(super) static DEFINITIONS: &[Definition] = &[
-    key("acks", P, OneOf(Acks::NAMES), "all", Low),
+    key("acks", P, OneOf(&["all", "-1", "0", "1"]), "all", Low),
     key("allow.auto.create.topics", C, Boolean, "true", Medium),
     key("auto.commit.interval.ms", C, NATURAL_INT, "5000", Low),
     key("auto.offset.reset", C, OffsetReset, "latest", Medium),

@@ -1,5 +1,8 @@
 //! What holds when nothing is said.
 
+use milena_client::{ClientConfig, MetadataRecovery};
+use milena_producer::ProducerConfig;
+
 use super::*;
 
 #[test]
@@ -46,4 +49,54 @@ fn a_property_that_applies_can_be_given_its_default() {
             assert_eq!(warned(client.warnings()), [""; 0]);
         }
     }
+}
+
+#[test]
+fn the_defaults_of_the_properties_are_the_defaults_of_the_clients() {
+    let producer = resolved([]).producer().unwrap();
+    let mut ours = ProducerConfig::default();
+    // Java's largest int here, the largest number there: both are no bound.
+    ours.retries = i32::MAX as u32;
+    let given = producer.producer_config();
+    assert_eq!(format!("{given:?}"), format!("{ours:?}"));
+    assert!(given.validate().is_ok());
+    assert_eq!(
+        format!("{:?}", producer.common.client_config()),
+        format!("{:?}", ClientConfig::new(Vec::new()))
+    );
+}
+
+#[test]
+fn a_client_is_made_of_what_was_given() {
+    let common = resolved([
+        ("bootstrap.servers", "a:1"),
+        ("client.id", "app"),
+        ("request.timeout.ms", "7"),
+        ("metadata.recovery.strategy", "none"),
+        ("connections.max.idle.ms", "-1"),
+    ]);
+    let config = common.common().unwrap().client_config();
+    assert_eq!(config.bootstrap[0].to_string(), "a:1");
+    assert_eq!(config.connection.client_id.as_deref(), Some("app"));
+    assert_eq!(config.connection.request_timeout, Duration::from_millis(7));
+    assert_eq!(config.metadata_recovery, MetadataRecovery::None);
+    assert!(config.connections_max_idle > Duration::from_secs(1 << 31));
+}
+
+#[test]
+fn a_producer_is_made_of_what_was_given() {
+    let producer = resolved([
+        ("acks", "1"),
+        ("linger.ms", "10"),
+        ("batch.size", "32768"),
+        ("compression.type", "lz4"),
+        ("partitioner", "md5_random"),
+        ("delivery.timeout.ms", "60000"),
+    ]);
+    let config = producer.producer().unwrap().producer_config();
+    assert_eq!((config.acks, config.enable_idempotence), (Acks::Leader, false));
+    assert_eq!((config.linger, config.batch_size), (Duration::from_millis(10), 32_768));
+    assert_eq!(config.compression.compression(), Compression::Lz4);
+    assert!(matches!(config.partitioning, Partitioning::Key { hash: KeyHash::Md5, .. }));
+    assert_eq!(config.delivery_timeout, Duration::from_secs(60));
 }

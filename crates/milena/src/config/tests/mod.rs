@@ -3,13 +3,12 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use milena_producer::Acks;
 use milena_producer::partitioner::{KeyHash, Partitioning};
 use milena_records::{Codec, Compression};
 
 use super::catalog::{Clients, Definition, Effect, Importance, Kind, Role};
-use super::choices::{
-    Acks, Assignor, GroupProtocol, IsolationLevel, OffsetReset, SaslMechanism, SecurityProtocol,
-};
+use super::choices::{Assignor, GroupProtocol, IsolationLevel, OffsetReset, SaslMechanism, SecurityProtocol};
 use super::*;
 
 mod against_others;
