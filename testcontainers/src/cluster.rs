@@ -139,8 +139,7 @@ impl KafkaCluster {
     /// Starts a broker that was killed or stopped, at its old address and with its old data. Returns when it answers
     /// and all running brokers know each other.
     ///
-    /// After a kill this may take as long as the broker's old session: 9 s with KRaft (`broker.session.timeout.ms`),
-    /// 6 s with ZooKeeper.
+    /// After a kill it can do so only when its old session is over: 6 s.
     ///
     /// # Errors
     ///

@@ -25,6 +25,9 @@ pub(crate) enum Coordination {
     ZooKeeper { address: SocketAddr },
 }
 
+/// How long a killed node is still taken for alive, and cannot come back: Kafka's defaults are 9 s and 18 s.
+const SESSION_TIMEOUT_MS: u32 = 6000;
+
 /// Names that say where and who a node is: a cluster gives them itself.
 const OWN: [&str; 8] = [
     "advertised.listeners",
@@ -68,14 +71,14 @@ pub(crate) fn server_properties(
             set("node.id", node_id.to_string());
             set("controller.quorum.voters", voters.collect::<Vec<_>>().join(","));
             set("controller.listener.names", "CONTROLLER".to_owned());
+            set("broker.session.timeout.ms", SESSION_TIMEOUT_MS.to_string());
             set("listeners", format!("PLAINTEXT://{broker},CONTROLLER://{}", controllers[index]));
             set("listener.security.protocol.map", "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT".to_owned());
         }
         Coordination::ZooKeeper { address } => {
             set("broker.id", node_id.to_string());
             set("zookeeper.connect", address.to_string());
-            // A killed node can come back only when its session is over.
-            set("zookeeper.session.timeout.ms", "6000".to_owned());
+            set("zookeeper.session.timeout.ms", SESSION_TIMEOUT_MS.to_string());
             set("listeners", format!("PLAINTEXT://{broker}"));
         }
     }

@@ -19,6 +19,9 @@ use crate::jvm::{self, JavaRun};
 use crate::supervisor::{self, Launch, Supervised};
 use crate::{Error, KafkaVersion};
 
+/// The variable that names the image to start, `name:tag`, instead of Kafka's own.
+pub(crate) const IMAGE_VARIABLE: &str = "MILENA_KAFKA_IMAGE";
+
 /// Where Kafka's own image, and each that takes its place, has the jars.
 const CLASSPATH: &str = "/opt/kafka/libs/*";
 
@@ -67,16 +70,18 @@ impl Image {
         let port = listener.local_addr().doing(|| "listening for a container".to_owned())?.port();
 
         let directory = launch.directory.display().to_string();
+        // The directory itself is the supervisor's to remove, and could not be if it were the mount.
+        let mounted = launch.directory.parent().unwrap_or(&launch.directory).display().to_string();
         let script = format!("{CONNECT_BACK}{}", supervisor::SCRIPT);
         let mut command = vec!["-c".to_owned(), script, "supervisor".to_owned(), port.to_string()];
-        command.extend([launch.log.display().to_string(), directory.clone()]);
+        command.extend([launch.log.display().to_string(), directory]);
         command.extend(launch.command.iter().cloned());
 
         let container = GenericImage::new(&self.name, &self.tag)
             .with_entrypoint("bash")
             .with_cmd(command)
             .with_network("host")
-            .with_mount(Mount::bind_mount(directory.clone(), directory))
+            .with_mount(Mount::bind_mount(mounted.clone(), mounted))
             .with_user(owner_of(launch)?)
             .with_host_config_modifier(|config| config.auto_remove = Some(true))
             .start()

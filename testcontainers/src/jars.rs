@@ -82,8 +82,9 @@ pub(crate) fn cache_root() -> Result<PathBuf, Error> {
         })
 }
 
-/// Held by the process that fetches; released when the file is closed, also by the death of the process.
-async fn lock(root: &Path, version: KafkaVersion) -> Result<File, Error> {
+/// Held by the process that fills a release's part of the cache; released when the file is closed, also by the death
+/// of the process.
+pub(crate) async fn lock(root: &Path, version: KafkaVersion) -> Result<File, Error> {
     fs::create_dir_all(root).doing(|| format!("creating {}", root.display()))?;
     let path = root.join(format!("{version}.lock"));
     let wait = {
@@ -148,6 +149,7 @@ fn pom(version: KafkaVersion) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scratch::Scratch;
 
     #[test]
     fn oldest_kafka_gets_a_zookeeper_that_runs_on_new_java() {
@@ -156,5 +158,49 @@ mod tests {
         );
         assert!(pom(KafkaVersion::V2_1_1).contains("<artifactId>kafka_2.12</artifactId>"));
         assert!(!pom(KafkaVersion::V4_3_1).contains("zookeeper"));
+    }
+
+    /// A program in place of Maven, which gets the directory to fill in `$libs`.
+    #[cfg(unix)]
+    fn maven(scratch: &Scratch, script: &str) -> Result<PathBuf, String> {
+        use std::os::unix::fs::PermissionsExt;
+        let path = scratch.path().join("mvn");
+        let find_libs = r#"for a in "$@"; do case $a in -DoutputDirectory=*) libs=${a#*=} ;; esac; done"#;
+        fs::write(&path, format!("#!/bin/sh\n{find_libs}\n{script}\n")).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        Ok(path)
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn of_two_who_need_the_jars_one_fetches_them() {
+        let scratch = Scratch::new().unwrap();
+        let root = scratch.path().join("cache");
+        let count = scratch.path().join("count");
+        let maven = maven(
+            &scratch,
+            &format!("echo run >>{}; sleep 0.2; mkdir $libs; : >$libs/a.jar", count.display()),
+        );
+        let fetch = || fetch_into(&root, KafkaVersion::V4_3_1, maven.clone());
+        let (one, other) = tokio::join!(fetch(), fetch());
+        assert_eq!(one.unwrap().classpath(), other.unwrap().classpath());
+        assert!(root.join("4.3.1/a.jar").exists());
+        assert_eq!(fs::read_to_string(count).unwrap(), "run\n");
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn failed_fetch_quotes_maven_and_leaves_no_jars_behind() {
+        let scratch = Scratch::new().unwrap();
+        let root = scratch.path().join("cache");
+        let failing =
+            maven(&scratch, "mkdir $libs; : >$libs/half.jar; echo no route to the repository; exit 1");
+        let error = fetch_into(&root, KafkaVersion::V4_3_1, failing).await.unwrap_err().to_string();
+        assert!(error.contains("no route to the repository"), "{error}");
+        assert!(!root.join("4.3.1").exists());
+
+        let working = maven(&scratch, "mkdir $libs; : >$libs/whole.jar");
+        fetch_into(&root, KafkaVersion::V4_3_1, working).await.unwrap();
+        assert!(root.join("4.3.1/whole.jar").exists() && !root.join("4.3.1/half.jar").exists());
     }
 }

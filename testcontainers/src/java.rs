@@ -11,7 +11,7 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 use crate::availability::find_program;
 use crate::error::{Doing, tail};
-use crate::jvm::{self, JavaRun, Jvm};
+use crate::jvm::{JavaRun, Jvm};
 use crate::reaper::{self, Leash};
 use crate::scratch::Scratch;
 use crate::{Error, KafkaVersion};
@@ -239,7 +239,7 @@ impl JavaCommand {
         }
         let run = JavaRun { class: &self.class, heap_mib: 256, options: &self.options };
         let mut command = Command::from(std::process::Command::new(jvm.program()));
-        command.args(jvm::arguments(&run, &classpath)).args(&self.arguments);
+        command.args(jvm.arguments(&run, &classpath)).args(&self.arguments);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(stderr).kill_on_drop(true);
         let child = command.spawn().doing(|| format!("starting {}", self.class))?;
         let pid = child.id().expect("not waited for yet");

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::archive;
 use crate::jars::{self, Jars};
 use crate::{Error, KafkaVersion, availability};
 
@@ -9,6 +10,8 @@ use crate::{Error, KafkaVersion, availability};
 #[derive(Clone, Debug)]
 pub(crate) struct Jvm {
     java: PathBuf,
+    java_version: String,
+    kafka_version: KafkaVersion,
     jars: Jars,
 }
 
@@ -30,15 +33,30 @@ const LOG_WARNINGS: &str = "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn";
 
 impl Jvm {
     /// Finds Java, and fetches the jars if need be.
-    pub(crate) async fn find(version: KafkaVersion) -> Result<Self, Error> {
+    pub(crate) async fn find(kafka_version: KafkaVersion) -> Result<Self, Error> {
         let unavailable = |reasons| Error::Unavailable { reasons };
-        availability::java_version().map_err(unavailable)?;
+        let java_version = availability::java_version().map_err(unavailable)?;
         let java = availability::java().map_err(unavailable)?;
-        Ok(Self { java, jars: jars::fetch(version).await? })
+        Ok(Self { java, java_version, kafka_version, jars: jars::fetch(kafka_version).await? })
     }
 
     pub(crate) fn program(&self) -> &Path {
         &self.java
+    }
+
+    pub(crate) fn java_version(&self) -> &str {
+        &self.java_version
+    }
+
+    pub(crate) fn kafka_version(&self) -> KafkaVersion {
+        self.kafka_version
+    }
+
+    /// A run's command line behind the program's name, up to and with the class.
+    pub(crate) fn arguments(&self, run: &JavaRun<'_>, classpath: &str) -> Vec<String> {
+        let mut arguments = archive::options(self);
+        arguments.extend(self::arguments(run, classpath));
+        arguments
     }
 
     pub(crate) fn classpath(&self) -> String {

@@ -38,6 +38,7 @@
 //! process is killed, because a small shell stands over each broker and waits for the end of a pipe that we hold.
 //! That is why brokers can be started on Linux and macOS only.
 
+mod archive;
 mod availability;
 mod builder;
 mod cluster;

@@ -2,7 +2,7 @@
 
 use crate::Error;
 use crate::error::Doing;
-use crate::jvm::{self, JavaRun, Jvm};
+use crate::jvm::{JavaRun, Jvm};
 use crate::supervisor::{Launch, Supervised};
 
 /// What runs Java classes for a cluster.
@@ -21,7 +21,7 @@ impl Runtime {
         let mut command = match self {
             Self::Jvm(jvm) => {
                 let mut command = vec![jvm.program().display().to_string()];
-                command.extend(jvm::arguments(run, &jvm.classpath()));
+                command.extend(jvm.arguments(run, &jvm.classpath()));
                 command
             }
             #[cfg(feature = "docker")]

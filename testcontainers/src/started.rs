@@ -30,6 +30,11 @@ const POLL: Duration = Duration::from_millis(50);
 /// How long a broker may take to shut down when asked to.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(60);
 
+/// With ZooKeeper a broker gives up at once while its killed predecessor's session lasts. With KRaft it waits itself.
+const SESSION_EXISTS: &str = "NodeExistsException";
+const SESSION_ATTEMPTS: u32 = 20;
+const SESSION_PAUSE: Duration = Duration::from_millis(500);
+
 /// How many lines of each log an error shows.
 const LOG_LINES: usize = 25;
 
@@ -105,7 +110,7 @@ impl Started {
             started.format_storage().await?;
         }
         for node in &started.nodes {
-            *node.state.lock().await = State::Up(started.plan.runtime.start(&node.launch).await?);
+            node.start(&started.plan.runtime).await?;
         }
         started.wait_until_ready().await?;
         Ok(started)
@@ -212,13 +217,20 @@ impl Started {
 
     pub(crate) async fn start_node(&self, node_id: i32) -> Result<(), Error> {
         let node = self.node(node_id)?;
-        let mut state = node.state.lock().await;
-        if !matches!(*state, State::Down) {
-            return Err(Error::NodeState { node_id, state: "running already" });
+        let mut attempt = 1;
+        loop {
+            node.start(&self.plan.runtime).await?;
+            match self.wait_until_ready().await {
+                Err(Error::Ended { log, .. })
+                    if attempt < SESSION_ATTEMPTS && log.contains(SESSION_EXISTS) =>
+                {
+                    attempt += 1;
+                    node.forget_if_ended().await;
+                    tokio::time::sleep(SESSION_PAUSE).await;
+                }
+                result => return result,
+            }
         }
-        *state = State::Up(self.plan.runtime.start(&node.launch).await?);
-        drop(state);
-        self.wait_until_ready().await
     }
 
     pub(crate) async fn pause(&self, node_id: i32) -> Result<(), Error> {
@@ -227,6 +239,17 @@ impl Started {
 
     pub(crate) async fn resume(&self, node_id: i32) -> Result<(), Error> {
         self.node(node_id)?.resume().await
+    }
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        // Kills all of them before the first is waited for.
+        let processes = self.nodes.iter_mut().filter_map(|node| match node.state.get_mut() {
+            State::Up(process) | State::Paused(process) => Some(process),
+            State::Down => None,
+        });
+        processes.chain(&mut self.zookeeper).for_each(Supervised::hang_up);
     }
 }
 
@@ -240,6 +263,22 @@ impl Node {
         let launch =
             Launch { command: plan.runtime.command(&run, &[&path]), log: directory.join(LOG), directory };
         Ok(Self { node_id, address: layout.brokers[index], launch, state: Mutex::new(State::Down) })
+    }
+
+    async fn start(&self, runtime: &Runtime) -> Result<(), Error> {
+        let mut state = self.state.lock().await;
+        if !matches!(*state, State::Down) {
+            return Err(Error::NodeState { node_id: self.node_id, state: "running already" });
+        }
+        *state = State::Up(runtime.start(&self.launch).await?);
+        Ok(())
+    }
+
+    async fn forget_if_ended(&self) {
+        let mut state = self.state.lock().await;
+        if matches!(&*state, State::Up(process) if process.exit_status().is_some()) {
+            *state = State::Down;
+        }
     }
 
     async fn end(&self, signal: Signal) -> Result<(), Error> {

@@ -46,7 +46,7 @@ pub(crate) enum Signal {
 
 /// A running, or ended, process under its supervisor. Dropped: killed, and waited for.
 pub(crate) struct Supervised {
-    /// `None` only while being dropped: closing it is the order to kill.
+    /// Closing it is the order to kill; `None` from then on.
     control: Option<Box<dyn Write + Send + Sync>>,
     acks: mpsc::UnboundedReceiver<bool>,
     exit: watch::Receiver<Option<i32>>,
@@ -114,7 +114,7 @@ impl Supervised {
             Signal::Stop => b"STOP\n",
             Signal::Cont => b"CONT\n",
         };
-        let control = self.control.as_mut().expect("there until dropped");
+        let Some(control) = self.control.as_mut() else { return Ok(false) };
         match control.write_all(line).and_then(|()| control.flush()) {
             Err(error) if is_closed(&error) => return Ok(false),
             result => result?,
@@ -123,6 +123,11 @@ impl Supervised {
             Ok(ack) => Ok(ack.unwrap_or(false)),
             Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "the supervising shell does not answer")),
         }
+    }
+
+    /// Orders the kill that dropping waits for.
+    pub(crate) fn hang_up(&mut self) {
+        self.control = None;
     }
 
     /// The exit status, if the process has ended; above 128: by signal (status - 128).
@@ -143,7 +148,7 @@ const UNKNOWN_STATUS: i32 = -1;
 
 impl Drop for Supervised {
     fn drop(&mut self) {
-        drop(self.control.take());
+        self.hang_up();
         if let Some(reader) = self.reader.take() {
             // Ends with the supervisor, which ends right after the process that it has just killed.
             drop(reader.join());

@@ -3,7 +3,7 @@
 mod real_kafka {
     use std::time::Duration;
 
-    use milena_testcontainers::{Error, KafkaCluster, KafkaVersion, Source};
+    use milena_testcontainers::{Error, Java, KafkaCluster, KafkaVersion, Source};
 
     const PRODUCER: &str = "org.apache.kafka.tools.ConsoleProducer";
     const CONSUMER: &str = "org.apache.kafka.tools.consumer.ConsoleConsumer";
@@ -84,6 +84,62 @@ mod real_kafka {
         kafka.start_node(1).await?;
         assert_eq!(consume(&kafka, "old", 1).await?, "kept\n");
         Ok(())
+    }
+
+    #[tokio::test]
+    async fn killed_broker_on_zookeeper_comes_back_when_its_session_is_over() -> Result<(), Error> {
+        let kafka = jvm().version(KafkaVersion::V2_8_2).start().await?;
+        kafka.kill(1).await?;
+        kafka.start_node(1).await?;
+        produce(&kafka, "back", "again\n").await
+    }
+
+    #[tokio::test]
+    async fn java_program_is_compiled_once_and_runs_with_kafkas_clients() -> Result<(), Error> {
+        let source = r#"
+            import org.apache.kafka.clients.producer.ProducerConfig;
+            public class Defaults {
+                public static void main(String[] names) {
+                    for (var name : names) System.out.println(ProducerConfig.configDef().defaultValues().get(name));
+                }
+            }"#;
+        let program = Java::of(KafkaVersion::V4_3_1).compile("Defaults", source).await?;
+        assert_eq!(program.command().arg("linger.ms").run().await?.text(), "5\n");
+        assert_eq!(program.command().args(["acks", "batch.size"]).run().await?.text(), "all\n16384\n");
+
+        let error =
+            Java::of(KafkaVersion::V4_3_1).compile("Wrong", "public class Wrong { int i = \"\"; }").await;
+        assert!(error.expect_err("a String is no int").to_string().contains("incompatible types"));
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn java_process_is_talked_to_line_by_line() -> Result<(), Error> {
+        let source = r#"
+            public class Echo {
+                public static void main(String[] args) {
+                    new java.util.Scanner(System.in).useDelimiter("\\n").forEachRemaining(l -> System.out.println(l + "!"));
+                    System.exit(3);
+                }
+            }"#;
+        let mut echo =
+            Java::of(KafkaVersion::V4_3_1).compile("Echo", source).await?.command().spawn().await?;
+        for line in ["one", "two"] {
+            echo.write_line(line).await?;
+            assert_eq!(echo.next_line().await?, Some(format!("{line}!")));
+        }
+        echo.close_stdin();
+        assert_eq!(echo.next_line().await?, None);
+        assert!(matches!(echo.wait().await, Err(Error::Java { .. })), "it ends with status 3");
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn java_program_that_hangs_is_killed() {
+        let source = "public class Hang { public static void main(String[] a) throws Exception { Thread.sleep(99999); } }";
+        let program = Java::of(KafkaVersion::V4_3_1).compile("Hang", source).await.expect("compiles");
+        let error = program.command().timeout(Duration::from_secs(2)).run().await;
+        assert!(matches!(error, Err(Error::JavaTimeout { .. })));
     }
 
     #[tokio::test]
