@@ -63,6 +63,18 @@ impl<'a> Record<'a> {
         self
     }
 
+    /// The key as it comes out of a serializer: `None` is null.
+    pub fn maybe_key(mut self, key: Option<&'a [u8]>) -> Self {
+        self.key = key;
+        self
+    }
+
+    /// The value as it comes out of a serializer: `None` is null.
+    pub fn maybe_value(mut self, value: Option<&'a [u8]>) -> Self {
+        self.value = value;
+        self
+    }
+
     /// The partition, in place of what the partitioner would choose.
     pub fn partition(mut self, partition: i32) -> Self {
         self.partition = Some(partition);
