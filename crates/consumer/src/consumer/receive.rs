@@ -1,0 +1,144 @@
+//! How records are handed over.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_core::Stream;
+
+use super::Consumer;
+use crate::batch::RecordBatch;
+use crate::core::Delivery;
+use crate::error::RecvError;
+use crate::polled::PolledRecords;
+use crate::record::Record;
+
+impl Consumer {
+    /// The next records, all of one partition; waits for them. `None` once the consumer is closed.
+    ///
+    /// Partitions take turns. This is the fastest way to read: records are slices of the batch, and nothing is allocated, locked or
+    /// woken per record.
+    ///
+    /// # Errors
+    /// Something is wrong with one partition, which then stands still until the application says what to do ([`RecvError`]); call
+    /// again for the others.
+    ///
+    /// # Cancel safety
+    /// A dropped future took nothing: the next call brings what it would have brought.
+    pub async fn next(&mut self) -> Result<Option<RecordBatch>, RecvError> {
+        poll_fn(|cx| self.poll_batch(cx)).await
+    }
+
+    /// The next record, with a copy of its data; waits for it. `None` once the consumer is closed.
+    ///
+    /// # Errors
+    /// As [`Self::next`].
+    ///
+    /// # Cancel safety
+    /// A dropped future took nothing: the next call brings what it would have brought.
+    pub async fn recv(&mut self) -> Result<Option<Record>, RecvError> {
+        poll_fn(|cx| self.poll_record(cx)).await
+    }
+
+    /// Records as a stream, as [`Self::recv`] hands them over. It ends when the consumer is closed, not after an error.
+    pub fn stream(&mut self) -> RecordStream<'_> {
+        RecordStream { consumer: self }
+    }
+
+    /// Waits for records, at most for `timeout`, and takes what is there then, at most `records_max` records (but at least one);
+    /// they are grouped by partition. Nothing once the consumer is closed.
+    ///
+    /// # Errors
+    /// As [`Self::next`]. An error never costs records: those before it are returned first, and the error at the next call.
+    ///
+    /// # Cancel safety
+    /// A dropped future took nothing: the next call brings what it would have brought.
+    pub async fn poll(&mut self, timeout: Duration, records_max: usize) -> Result<PolledRecords, RecvError> {
+        let env = self.shared.client.env().clone();
+        let first = env.timeout_at(env.deadline_after(timeout), self.next()).await;
+        let mut polled = PolledRecords::default();
+        let mut next = first.transpose()?.flatten();
+        // From here on nothing is waited for, so that nothing that was taken can be dropped.
+        while let Some(mut batch) = next {
+            let room = records_max.max(1) - polled.len();
+            if let Some(rest) = batch.split_off(room) {
+                self.shared.with(|subscription| subscription.unread(rest));
+            }
+            polled.push(batch);
+            if polled.len() >= records_max {
+                break;
+            }
+            next = match self.shared.with(|subscription| subscription.poll_delivery()) {
+                Some(Delivery::Batch(batch)) => {
+                    self.record_delivery(&batch);
+                    Some(batch)
+                }
+                Some(Delivery::Error(error)) => {
+                    self.found_error = Some(error);
+                    None
+                }
+                None => None,
+            };
+        }
+        Ok(polled)
+    }
+
+    fn poll_batch(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<RecordBatch>, RecvError>> {
+        if self.closed {
+            return Poll::Ready(Ok(None));
+        }
+        if let Some(error) = self.found_error.take() {
+            return Poll::Ready(Err(error));
+        }
+        if let Some(rest) = self.current.take().filter(|rest| !rest.is_empty()) {
+            return Poll::Ready(Ok(Some(rest)));
+        }
+        match self.shared.poll_delivery(cx) {
+            Poll::Ready(Delivery::Batch(batch)) => {
+                self.record_delivery(&batch);
+                Poll::Ready(Ok(Some(batch)))
+            }
+            Poll::Ready(Delivery::Error(error)) => Poll::Ready(Err(error)),
+            Poll::Pending if self.interests.is_empty() => Poll::Ready(Err(RecvError::NothingAssigned)),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    fn poll_record(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Record>, RecvError>> {
+        loop {
+            if let Some(record) = self.current.as_mut().and_then(RecordBatch::pop_front) {
+                return Poll::Ready(Ok(Some(record)));
+            }
+            self.current = None;
+            match self.poll_batch(cx) {
+                Poll::Ready(Ok(Some(batch))) => self.current = Some(batch),
+                Poll::Ready(Ok(None)) => return Poll::Ready(Ok(None)),
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+
+    fn record_delivery(&self, batch: &RecordBatch) {
+        let partition = batch.topic_partition();
+        let (now, metrics) = (self.shared.metrics_time(), &self.shared.metrics);
+        if let Some(lag) = self.shared.with(|subscription| subscription.lag(partition)) {
+            metrics.record_lag(now, batch.topic(), batch.partition(), lag);
+        }
+    }
+}
+
+/// See [`Consumer::stream`].
+#[derive(Debug)]
+pub struct RecordStream<'a> {
+    consumer: &'a mut Consumer,
+}
+
+impl Stream for RecordStream<'_> {
+    type Item = Result<Record, RecvError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.consumer.poll_record(cx).map(Result::transpose)
+    }
+}

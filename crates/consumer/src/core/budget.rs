@@ -1,0 +1,139 @@
+//! How many bytes may be fetched ahead of the application. Pure.
+
+use std::collections::BTreeMap;
+
+/// What a received frame occupies at least: brokers answer small fetches in frames of a few hundred bytes, and the room in which
+/// a socket is read is larger.
+const FRAME_BYTES_MIN: usize = 8 * 1024;
+
+/// The bytes that wait for the application, within one limit.
+///
+/// Each broker has an equal share of the limit, so that a broker that hangs with a reservation keeps nobody else from fetching.
+/// A fetch reserves before it is sent, and tells the broker what it reserved; a batch that is larger than that comes
+/// nevertheless (KIP-74), so the limit may be exceeded by one batch per broker. Bytes count from the moment they are reserved
+/// until they are handed to the application or dropped.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    limit: usize,
+    used: usize,
+    used_by_node: BTreeMap<i32, usize>,
+    frames: BTreeMap<FrameId, Frame>,
+    next_frame: u64,
+}
+
+/// A frame that was received and whose partitions are not all handed over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct FrameId(u64);
+
+#[derive(Debug)]
+struct Frame {
+    node_id: i32,
+    bytes: usize,
+    /// The frame is in memory as long as one of these is.
+    parts: usize,
+}
+
+impl Budget {
+    pub(crate) fn new(limit: usize) -> Self {
+        Self { limit, used: 0, used_by_node: BTreeMap::new(), frames: BTreeMap::new(), next_frame: 0 }
+    }
+
+    /// How many bytes may be reserved now for a fetch that would like `wanted`, with `nodes` brokers to fetch from; `None` when it
+    /// is better to wait. Half a share is enough to send a fetch: one half is read while the other comes.
+    pub(crate) fn available(&self, node_id: i32, wanted: usize, nodes: usize) -> Option<usize> {
+        let share = (self.limit / nodes.max(1)).max(1);
+        let free_of_share = share.saturating_sub(self.used_by(node_id));
+        let free = free_of_share.min(self.limit.saturating_sub(self.used));
+        (free >= wanted.min(share.div_ceil(2))).then_some(free.min(wanted))
+    }
+
+    /// Accounts for a frame of which `parts` parts (at least one) are kept.
+    pub(crate) fn add_frame(&mut self, node_id: i32, frame_bytes: usize, parts: usize) -> FrameId {
+        let id = FrameId(self.next_frame);
+        self.next_frame += 1;
+        let bytes = frame_bytes.max(FRAME_BYTES_MIN);
+        self.charge(node_id, bytes);
+        self.frames.insert(id, Frame { node_id, bytes, parts });
+        id
+    }
+
+    /// One part of a frame was handed over or dropped.
+    pub(crate) fn finish_part(&mut self, id: FrameId) {
+        let Some(frame) = self.frames.get_mut(&id) else { return };
+        frame.parts -= 1;
+        if frame.parts == 0 {
+            let Frame { node_id, bytes, .. } = *frame;
+            self.frames.remove(&id);
+            self.release(node_id, bytes);
+        }
+    }
+
+    /// Accounts for a reservation, or for bytes that decompression brought.
+    pub(crate) fn charge(&mut self, node_id: i32, bytes: usize) {
+        self.used += bytes;
+        *self.used_by_node.entry(node_id).or_default() += bytes;
+    }
+
+    /// Gives up what [`Self::charge`] accounted for.
+    pub(crate) fn release(&mut self, node_id: i32, bytes: usize) {
+        self.used = self.used.saturating_sub(bytes);
+        if let Some(used) = self.used_by_node.get_mut(&node_id) {
+            *used = used.saturating_sub(bytes);
+            if *used == 0 {
+                self.used_by_node.remove(&node_id);
+            }
+        }
+    }
+
+    /// All bytes reserved or buffered.
+    pub(crate) fn used(&self) -> usize {
+        self.used
+    }
+
+    fn used_by(&self, node_id: i32) -> usize {
+        self.used_by_node.get(&node_id).copied().unwrap_or(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_broker_that_holds_its_share_leaves_the_others_theirs() {
+        let mut budget = Budget::new(3_000);
+        let reserved = budget.available(1, 10_000, 3).unwrap();
+        assert_eq!(reserved, 1_000);
+        budget.charge(1, reserved);
+        assert_eq!(budget.available(1, 10_000, 3), None);
+        assert_eq!(budget.available(2, 10_000, 3), Some(1_000));
+    }
+
+    #[test]
+    fn half_a_share_is_enough_for_the_next_fetch_and_less_is_not() {
+        let mut budget = Budget::new(1_000);
+        budget.charge(1, 500);
+        assert_eq!(budget.available(1, 1_000, 1), Some(500));
+        budget.charge(1, 1);
+        assert_eq!(budget.available(1, 1_000, 1), None);
+        assert_eq!(budget.available(1, 100, 1), Some(100));
+    }
+
+    #[test]
+    fn a_frame_counts_until_its_last_part_is_finished() {
+        let mut budget = Budget::new(100_000);
+        let frame = budget.add_frame(1, 60_000, 2);
+        budget.finish_part(frame);
+        assert_eq!(budget.used(), 60_000);
+        budget.finish_part(frame);
+        assert_eq!(budget.used(), 0);
+        assert!(budget.used_by_node.is_empty() && budget.frames.is_empty());
+    }
+
+    #[test]
+    fn a_small_frame_counts_with_the_room_that_it_was_read_into() {
+        let mut budget = Budget::new(100_000);
+        budget.add_frame(1, 200, 1);
+        assert_eq!(budget.used(), FRAME_BYTES_MIN);
+    }
+}

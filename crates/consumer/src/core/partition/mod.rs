@@ -1,0 +1,552 @@
+//! One assigned partition. Pure.
+//!
+//! ```text
+//!   assign ──▶ Resetting ──────────found─────────▶ Fetching ◀────fine──── Validating
+//!                ▲  │  ▲                           ▲  │  │                 ▲  │
+//!                │  │  └──out of range, truncated──┼──┤  └──leader changed─┘  │
+//!                │  │      (policy)                │  │     (old brokers)     │
+//!                │  └─────refused───┐    seek,     │  ├──cannot be read,      │
+//!                │                  ▼    resume    │  │  refused              │
+//!   seek to      └──resume──── Failing ────────────┘  │                       │
+//!   beginning,                    │  ▲────────────────┴─truncated, no policy──┘
+//!   end, time: from anywhere      ▼ told
+//!                               Failed ── seek, resume ──▶ as from Failing
+//! ```
+//!
+//! Every entry into `Resetting`, `Validating`, `Fetching` or `Failing` from outside takes a new generation: what was fetched for
+//! an older one is not delivered. Java: `SubscriptionState.FetchStates`, whose `INITIALIZING` waits for a committed offset and
+//! belongs to groups.
+
+#[cfg(test)]
+mod tests;
+
+use std::time::Instant;
+
+use milena_client::TopicPartition;
+use milena_protocol::{ErrorCode, Uuid};
+
+use super::fetching::{Buffers, Fetching};
+use super::position::Position;
+use super::reset::{OffsetLookup, OffsetReset};
+use crate::error::RecvError;
+
+/// What was fetched before the last seek, reset, truncation or new assignment carries an older one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Generation(pub(crate) u64);
+
+/// A broker that leads a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Leader {
+    pub(crate) node_id: i32,
+    pub(crate) leader_epoch: Option<i32>,
+}
+
+/// What brokers tell of a log, as far as they did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Watermarks {
+    pub(crate) log_start_offset: Option<i64>,
+    pub(crate) high_watermark: Option<i64>,
+    pub(crate) last_stable_offset: Option<i64>,
+}
+
+/// One assigned partition.
+#[derive(Debug)]
+pub(crate) struct Partition {
+    name: TopicPartition,
+    policy: OffsetReset,
+    generation: Generation,
+    paused: bool,
+    leader: Option<Leader>,
+    topic_id: Uuid,
+    preferred: Option<PreferredReplica>,
+    watermarks: Watermarks,
+    state: State,
+}
+
+/// A replica that the leader told to read from (KIP-392).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct PreferredReplica {
+    node_id: i32,
+    /// When the leader is asked again.
+    until: Instant,
+}
+
+#[derive(Debug)]
+enum State {
+    /// No position: a leader is asked for an offset.
+    Resetting {
+        lookup: OffsetLookup,
+        /// Where the log ended before a search by time, for the case that it finds nothing: what is appended meanwhile must not
+        /// be skipped.
+        end_offset: Option<i64>,
+        attempt: Attempt,
+    },
+    /// The position is being compared with the log of a new leader (KIP-320).
+    Validating {
+        position: Position,
+        attempt: Attempt,
+    },
+    Fetching(Fetching),
+    /// The application is about to be told an error.
+    Failing {
+        error: RecvError,
+        retry: Retry,
+    },
+    /// The application was told an error, and decides.
+    Failed {
+        retry: Retry,
+    },
+}
+
+/// What `resume` does after an error.
+#[derive(Clone, Copy, Debug)]
+enum Retry {
+    At(Position),
+    Lookup(OffsetLookup),
+    /// Only a seek helps.
+    Nowhere,
+}
+
+/// Where a question to a leader stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Attempt {
+    failures: u32,
+    phase: Phase,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Due,
+    DueAt(Instant),
+    Asked,
+}
+
+/// A question for a leader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Question {
+    Offset(OffsetLookup),
+    /// Where does the log end for the leader epoch of this position?
+    EpochEnd(Position),
+}
+
+/// How to ask it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Asked {
+    pub(crate) question: Question,
+    pub(crate) leader: Leader,
+    pub(crate) generation: Generation,
+}
+
+/// What a broker with a fetch offset does about leaders that have changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum EpochChecks {
+    /// Fetch 12 and later compare the last fetched epoch themselves.
+    InFetch,
+    /// OffsetForLeaderEpoch is to be asked. (Versions before 3 need a permission on the cluster, so Java passes over them.)
+    BeforeFetch,
+    /// None.
+    Nowhere,
+}
+
+/// What [`Partition::poll_fetch`] finds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FetchReadiness {
+    From(Position),
+    /// Not now; at the instant if nothing else happens before.
+    Wait(Option<Instant>),
+    /// The position is to be validated first.
+    Validate,
+}
+
+impl Partition {
+    /// A partition that begins where the policy says.
+    pub(crate) fn new(name: TopicPartition, policy: OffsetReset, generation: Generation) -> Self {
+        let state =
+            State::by_policy(policy, RecvError::NoPosition { partition: name.clone() }, Retry::Nowhere);
+        Self {
+            name,
+            policy,
+            generation,
+            paused: false,
+            leader: None,
+            topic_id: Uuid::ZERO,
+            preferred: None,
+            watermarks: Watermarks::default(),
+            state,
+        }
+    }
+
+    pub(crate) fn generation(&self) -> Generation {
+        self.generation
+    }
+
+    pub(crate) fn is_paused(&self) -> bool {
+        self.paused
+    }
+
+    pub(crate) fn leader(&self) -> Option<Leader> {
+        self.leader
+    }
+
+    pub(crate) fn topic_id(&self) -> Uuid {
+        self.topic_id
+    }
+
+    pub(crate) fn watermarks(&self) -> &Watermarks {
+        &self.watermarks
+    }
+
+    pub(crate) fn watermarks_mut(&mut self) -> &mut Watermarks {
+        &mut self.watermarks
+    }
+
+    pub(crate) fn fetching(&self) -> Option<&Fetching> {
+        match &self.state {
+            State::Fetching(fetching) => Some(fetching),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn fetching_mut(&mut self) -> Option<&mut Fetching> {
+        match &mut self.state {
+            State::Fetching(fetching) => Some(fetching),
+            _ => None,
+        }
+    }
+
+    /// Where the application is, if that is known.
+    pub(crate) fn position(&self) -> Option<Position> {
+        match &self.state {
+            State::Fetching(fetching) => Some(fetching.position()),
+            State::Validating { position, .. } => Some(*position),
+            State::Failing { retry: Retry::At(position), .. }
+            | State::Failed { retry: Retry::At(position) } => Some(*position),
+            State::Resetting { .. } | State::Failing { .. } | State::Failed { .. } => None,
+        }
+    }
+
+    /// The position, if brokers are being asked about it.
+    fn position_in_use(&self) -> Option<Position> {
+        match &self.state {
+            State::Fetching(_) | State::Validating { .. } => self.position(),
+            State::Resetting { .. } | State::Failing { .. } | State::Failed { .. } => None,
+        }
+    }
+
+    /// The broker to fetch from now.
+    pub(crate) fn fetch_node(&self) -> Option<i32> {
+        self.preferred.map(|preferred| preferred.node_id).or(self.leader.map(|leader| leader.node_id))
+    }
+
+    // What the application wants.
+
+    pub(crate) fn set_paused(&mut self, paused: bool) {
+        self.paused = paused;
+    }
+
+    pub(crate) fn seek(&mut self, position: Position, generation: Generation) -> Buffers {
+        self.enter(State::Fetching(Fetching::new(position)), generation)
+    }
+
+    pub(crate) fn reset_to(&mut self, lookup: OffsetLookup, generation: Generation) -> Buffers {
+        self.enter(State::resetting(lookup), generation)
+    }
+
+    /// Tries once more after an error. True if there was one, and something to try.
+    pub(crate) fn retry(&mut self, generation: Generation) -> bool {
+        let (State::Failing { retry, .. } | State::Failed { retry }) = &self.state else { return false };
+        let state = match *retry {
+            Retry::At(position) => State::Fetching(Fetching::new(position)),
+            Retry::Lookup(lookup) => State::resetting(lookup),
+            Retry::Nowhere => return false,
+        };
+        let _nothing_buffered = self.enter(state, generation);
+        true
+    }
+
+    /// The error to tell the application.
+    pub(crate) fn take_error(&mut self) -> Option<RecvError> {
+        if !matches!(self.state, State::Failing { .. }) {
+            return None;
+        }
+        let State::Failing { error, retry } =
+            std::mem::replace(&mut self.state, State::Failed { retry: Retry::Nowhere })
+        else {
+            unreachable!("just matched");
+        };
+        self.state = State::Failed { retry };
+        Some(error)
+    }
+
+    pub(crate) fn has_error(&self) -> bool {
+        matches!(self.state, State::Failing { .. })
+    }
+
+    /// The fetching ended with an error that the application is being told now.
+    pub(crate) fn fail_here(&mut self) {
+        if let State::Fetching(fetching) = &self.state {
+            self.state = State::Failed { retry: Retry::At(fetching.position()) };
+        }
+    }
+
+    /// Forgets what is buffered and fetches on from the position.
+    pub(crate) fn restart(&mut self, generation: Generation) -> Buffers {
+        match &self.state {
+            State::Fetching(fetching) => self.seek(fetching.position(), generation),
+            _ => Buffers::default(),
+        }
+    }
+
+    // What brokers say.
+
+    /// Takes over what metadata says; true if it is something new. A topic created anew counts as truncated.
+    pub(crate) fn set_leader(&mut self, leader: Option<Leader>, topic_id: Uuid) -> bool {
+        if !topic_id.is_zero() {
+            self.topic_id = topic_id;
+        }
+        if leader == self.leader {
+            return false;
+        }
+        self.leader = leader;
+        self.preferred = None;
+        if leader.is_none() {
+            return true;
+        }
+        match &mut self.state {
+            State::Fetching(fetching) => fetching.retarget(),
+            State::Resetting { attempt, .. } | State::Validating { attempt, .. } => {
+                attempt.phase = Phase::Due
+            }
+            State::Failing { .. } | State::Failed { .. } => {}
+        }
+        true
+    }
+
+    /// Whether `topic_id` is that of another topic of the same name.
+    pub(crate) fn is_created_anew(&self, topic_id: Uuid) -> bool {
+        !topic_id.is_zero() && !self.topic_id.is_zero() && topic_id != self.topic_id
+    }
+
+    pub(crate) fn prefer_replica(&mut self, node_id: i32, until: Instant) {
+        self.preferred = Some(PreferredReplica { node_id, until });
+    }
+
+    /// Goes back to the leader. True if another replica was preferred.
+    pub(crate) fn forget_preferred_replica(&mut self) -> bool {
+        self.preferred.take().is_some()
+    }
+
+    /// Goes back to the leader when it is time to ask it again. True if so.
+    pub(crate) fn expire_preferred_replica(&mut self, now: Instant) -> bool {
+        self.preferred.take_if(|preferred| preferred.until <= now).is_some()
+    }
+
+    /// Whether and from where to fetch.
+    pub(crate) fn poll_fetch(&self, checks: EpochChecks, now: Instant) -> FetchReadiness {
+        let State::Fetching(fetching) = &self.state else { return FetchReadiness::Wait(None) };
+        if self.paused {
+            return FetchReadiness::Wait(None);
+        }
+        let leader_epoch = self.leader.and_then(|leader| leader.leader_epoch);
+        match fetching.poll_fetch(now) {
+            Err(wake) => FetchReadiness::Wait(wake),
+            Ok(_) if checks == EpochChecks::BeforeFetch && fetching.needs_validation(leader_epoch) => {
+                FetchReadiness::Validate
+            }
+            Ok(from) => FetchReadiness::From(from),
+        }
+    }
+
+    /// Has the position compared with the leader's log before anything else.
+    pub(crate) fn validate(&mut self, generation: Generation) -> Buffers {
+        match &self.state {
+            State::Fetching(fetching) => {
+                let position = fetching.position();
+                self.enter(State::Validating { position, attempt: Attempt::new() }, generation)
+            }
+            _ => Buffers::default(),
+        }
+    }
+
+    /// The log has no record at the position.
+    pub(crate) fn out_of_range(&mut self, generation: Generation) -> Buffers {
+        let Some(position) = self.position_in_use() else { return Buffers::default() };
+        tracing::warn!(partition = %self.name, %position, policy = %self.policy, "position out of range");
+        let error = RecvError::OffsetOutOfRange { partition: self.name.clone(), position };
+        self.enter(State::by_policy(self.policy, error, Retry::At(position)), generation)
+    }
+
+    /// The log was cut off below the position; from `diverging` on it differs, if that is known. With a policy the consumer goes
+    /// back to there (Java: `SubscriptionState.maybeCompleteValidation`).
+    pub(crate) fn truncated(&mut self, diverging: Option<Position>, generation: Generation) -> Buffers {
+        let Some(position) = self.position_in_use() else { return Buffers::default() };
+        let policy = self.policy;
+        tracing::warn!(partition = %self.name, %position, ?diverging, %policy, "the log was truncated");
+        let state = match (policy, diverging) {
+            (OffsetReset::None, _) => {
+                let error = RecvError::LogTruncated { partition: self.name.clone(), position, diverging };
+                State::Failing { error, retry: Retry::At(position) }
+            }
+            (_, Some(diverging)) => State::Fetching(
+                Fetching::new(diverging).validated_for(self.leader.and_then(|leader| leader.leader_epoch)),
+            ),
+            (policy, None) => {
+                let error = RecvError::LogTruncated { partition: self.name.clone(), position, diverging };
+                State::by_policy(policy, error, Retry::At(position))
+            }
+        };
+        self.enter(state, generation)
+    }
+
+    /// The broker found the log to differ from what was fetched, from `end` of an earlier epoch on.
+    pub(crate) fn diverged(&mut self, end: Position, generation: Generation) -> Buffers {
+        let State::Fetching(fetching) = &self.state else { return Buffers::default() };
+        let position = fetching.position();
+        if fetching.has_buffers() {
+            // What is buffered may be what was cut off. The broker will judge the position by itself.
+            return self.seek(position, generation);
+        }
+        if end.offset < position.offset {
+            return self.truncated(Some(end), generation);
+        }
+        // Nothing before the position is missing, so that Java goes on too; the epoch of the record before it is another one now.
+        self.seek(Position { leader_epoch: end.leader_epoch, ..position }, generation)
+    }
+
+    // Questions to leaders.
+
+    /// Whether a question waits to be asked or answered.
+    pub(crate) fn has_question(&self) -> bool {
+        matches!(self.state, State::Resetting { .. } | State::Validating { .. })
+    }
+
+    /// When the question is to be asked again.
+    pub(crate) fn question_due_at(&self) -> Option<Instant> {
+        self.leader?;
+        match &self.state {
+            State::Resetting { attempt, .. } | State::Validating { attempt, .. } => match attempt.phase {
+                Phase::DueAt(at) => Some(at),
+                Phase::Due | Phase::Asked => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// The question that is to be asked now.
+    pub(crate) fn poll_question(&mut self, now: Instant) -> Option<Asked> {
+        let leader = self.leader?;
+        let (question, attempt) = match &mut self.state {
+            State::Resetting { lookup, end_offset, attempt } => {
+                (Question::Offset(first_lookup(*lookup, *end_offset)), attempt)
+            }
+            State::Validating { position, attempt } => (Question::EpochEnd(*position), attempt),
+            State::Fetching(_) | State::Failing { .. } | State::Failed { .. } => return None,
+        };
+        match attempt.phase {
+            Phase::DueAt(at) if at > now => return None,
+            Phase::Asked => return None,
+            Phase::Due | Phase::DueAt(_) => attempt.phase = Phase::Asked,
+        }
+        Some(Asked { question, leader, generation: self.generation })
+    }
+
+    /// The answer to a [`Question::Offset`]; no offset when no record is that young. False if it is of no use.
+    #[must_use]
+    pub(crate) fn handle_offset(
+        &mut self,
+        asked: OffsetLookup,
+        offset: Option<i64>,
+        generation: Generation,
+    ) -> bool {
+        let State::Resetting { lookup, end_offset, attempt } = &mut self.state else { return true };
+        if asked != first_lookup(*lookup, *end_offset) {
+            return true;
+        }
+        let Some(offset) = offset.or(*end_offset) else { return false };
+        if asked != *lookup {
+            *end_offset = Some(offset);
+            attempt.phase = Phase::Due;
+            return true;
+        }
+        tracing::debug!(partition = %self.name, offset, ?asked, "position found");
+        // Without a leader epoch, as in Java: that of the record *before* the offset is not told.
+        let _nothing_buffered = self.enter(State::Fetching(Fetching::new(Position::new(offset))), generation);
+        true
+    }
+
+    /// The answer to a [`Question::EpochEnd`]; `None` when the broker knows nothing of that epoch.
+    pub(crate) fn handle_epoch_end(&mut self, end: Option<Position>, asked: Asked, generation: Generation) {
+        let State::Validating { position, .. } = self.state else { return };
+        let _nothing_buffered = match end {
+            None => self.truncated(None, generation),
+            Some(end) if end.offset < position.offset => self.truncated(Some(end), generation),
+            Some(_) => {
+                let fetching = Fetching::new(position).validated_for(asked.leader.leader_epoch);
+                self.enter(State::Fetching(fetching), generation)
+            }
+        };
+    }
+
+    /// The question got no answer that helps; how many times in a row.
+    pub(crate) fn count_question_failure(&mut self) -> u32 {
+        match &mut self.state {
+            State::Resetting { attempt, .. } | State::Validating { attempt, .. } => {
+                attempt.failures = attempt.failures.saturating_add(1);
+                attempt.failures
+            }
+            _ => 0,
+        }
+    }
+
+    pub(crate) fn ask_again_at(&mut self, at: Instant) {
+        if let State::Resetting { attempt, .. } | State::Validating { attempt, .. } = &mut self.state {
+            attempt.phase = Phase::DueAt(at);
+        }
+    }
+
+    /// The broker refuses to answer the question.
+    pub(crate) fn refuse_question(&mut self, code: ErrorCode) {
+        let retry = match &self.state {
+            State::Resetting { lookup, .. } => Retry::Lookup(*lookup),
+            State::Validating { position, .. } => Retry::At(*position),
+            _ => return,
+        };
+        let error = RecvError::Refused { partition: self.name.clone(), code };
+        self.state = State::Failing { error, retry };
+    }
+
+    fn enter(&mut self, state: State, generation: Generation) -> Buffers {
+        self.generation = generation;
+        match std::mem::replace(&mut self.state, state) {
+            State::Fetching(fetching) => fetching.into_buffers(),
+            _ => Buffers::default(),
+        }
+    }
+}
+
+/// A search by time begins with where the log ends.
+fn first_lookup(lookup: OffsetLookup, end_offset: Option<i64>) -> OffsetLookup {
+    match lookup {
+        OffsetLookup::Timestamp(_) | OffsetLookup::Ago(_) if end_offset.is_none() => OffsetLookup::Latest,
+        lookup => lookup,
+    }
+}
+
+impl State {
+    fn resetting(lookup: OffsetLookup) -> Self {
+        Self::Resetting { lookup, end_offset: None, attempt: Attempt::new() }
+    }
+
+    fn by_policy(policy: OffsetReset, error: RecvError, retry: Retry) -> Self {
+        match policy.lookup() {
+            Some(lookup) => Self::resetting(lookup),
+            None => Self::Failing { error, retry },
+        }
+    }
+}
+
+impl Attempt {
+    fn new() -> Self {
+        Self { failures: 0, phase: Phase::Due }
+    }
+}

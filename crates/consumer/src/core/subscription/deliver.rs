@@ -1,0 +1,198 @@
+//! From buffers to the decoder, and from there to the application.
+
+use milena_client::TopicPartition;
+
+use super::Subscription;
+use crate::batch::RecordBatch;
+use crate::core::budget::FrameId;
+use crate::core::fetched::Fetched;
+use crate::core::fetching::{Buffered, Next, Ready};
+use crate::core::partition::{Generation, Partition};
+use crate::error::RecvError;
+
+/// Decoded bytes that wait for the application before decoding pauses: few enough to be in the cache still when they are read.
+pub(crate) const DECODE_AHEAD_BYTES: usize = 256 * 1024;
+
+/// Stands for the broker in the budget where the application gave bytes back.
+const UNREAD: i32 = -1;
+
+/// Batches for the decoder.
+#[derive(Debug)]
+pub(crate) struct DecodeJob {
+    pub(crate) partition: TopicPartition,
+    pub(crate) generation: Generation,
+    pub(crate) fetched: Fetched,
+    node_id: i32,
+    frame: FrameId,
+}
+
+/// What became of them.
+#[derive(Debug)]
+pub(crate) struct Decoded {
+    /// The next records, none where only markers and hidden records were.
+    pub(crate) batch: RecordBatch,
+    /// What is left.
+    pub(crate) rest: Option<Fetched>,
+    /// What could not be read, after `batch`.
+    pub(crate) error: Option<RecvError>,
+}
+
+/// What the job was about.
+#[derive(Debug)]
+pub(crate) struct DecodeTicket {
+    partition: TopicPartition,
+    generation: Generation,
+    node_id: i32,
+    frame: FrameId,
+}
+
+/// What the application is given.
+#[derive(Debug)]
+pub(crate) enum Delivery {
+    Batch(RecordBatch),
+    Error(RecvError),
+}
+
+impl DecodeJob {
+    /// Takes the batches out.
+    pub(crate) fn into_parts(self) -> (DecodeTicket, Fetched) {
+        let Self { partition, generation, fetched, node_id, frame } = self;
+        (DecodeTicket { partition, generation, node_id, frame }, fetched)
+    }
+}
+
+impl DecodeTicket {
+    pub(crate) fn partition(&self) -> &TopicPartition {
+        &self.partition
+    }
+
+    pub(crate) fn generation(&self) -> Generation {
+        self.generation
+    }
+}
+
+impl Subscription {
+    /// The next batches to decode, unless enough is decoded.
+    pub(crate) fn poll_decode(&mut self) -> Option<DecodeJob> {
+        if self.ready_bytes >= DECODE_AHEAD_BYTES {
+            return None;
+        }
+        while let Some(name) = self.undecoded.pop() {
+            let Some(partition) = self.partitions.get_mut(&name).filter(|partition| !partition.is_paused())
+            else {
+                continue;
+            };
+            let generation = partition.generation();
+            let buffered = partition.fetching_mut().and_then(|fetching| fetching.take_undecoded());
+            if let Some(Buffered { fetched, frame, node_id }) = buffered {
+                return Some(DecodeJob { partition: name, generation, fetched, node_id, frame });
+            }
+        }
+        None
+    }
+
+    /// Takes what the decoder made of a job.
+    pub(crate) fn handle_decoded(&mut self, ticket: DecodeTicket, decoded: Decoded) {
+        let DecodeTicket { partition: name, generation, node_id, frame } = ticket;
+        let partition =
+            self.partitions.get_mut(&name).filter(|partition| partition.generation() == generation);
+        let paused = partition.as_ref().is_some_and(|partition| partition.is_paused());
+        let Some(fetching) = partition.and_then(Partition::fetching_mut) else {
+            // A seek, a reset or another assignment came between: nothing of this is wanted any more.
+            self.budget.finish_part(frame);
+            self.wake_waiting_nodes();
+            return;
+        };
+        let Decoded { batch, rest, error } = decoded;
+        let rest = rest.filter(|_| error.is_none());
+        let ready = Ready {
+            size_bytes: batch.size_bytes(),
+            charged_bytes: batch.decompressed_bytes(),
+            node_id,
+            finishes: rest.is_none().then_some(frame),
+            batch,
+        };
+        self.budget.charge(node_id, ready.charged_bytes);
+        if !paused {
+            self.ready_bytes += ready.size_bytes;
+        }
+        let rest = rest.map(|fetched| Buffered { fetched, frame, node_id });
+        let dropped = fetching.handle_decoded(ready, rest, error);
+        self.drop_buffers(dropped, paused);
+        self.after_transition(&name);
+    }
+
+    /// What comes next for the application. The position is after it from now on, and its memory is the application's.
+    pub(crate) fn poll_delivery(&mut self) -> Option<Delivery> {
+        if let Some(error) = self.errors.pop_front() {
+            return Some(Delivery::Error(error));
+        }
+        while let Some(name) = self.ready.pop() {
+            if let Some(delivery) = self.poll_partition(&name) {
+                return Some(delivery);
+            }
+        }
+        None
+    }
+
+    fn poll_partition(&mut self, name: &TopicPartition) -> Option<Delivery> {
+        loop {
+            let partition = self.partitions.get_mut(name)?;
+            if let Some(error) = partition.take_error() {
+                return Some(Delivery::Error(error));
+            }
+            if partition.is_paused() {
+                return None;
+            }
+            match partition.fetching_mut()?.pop()? {
+                Next::Error(error) => {
+                    partition.fail_here();
+                    return Some(Delivery::Error(error));
+                }
+                Next::Batch(ready) => {
+                    let batch = self.hand_over(ready);
+                    self.after_transition(name);
+                    if !batch.is_empty() {
+                        return Some(Delivery::Batch(batch));
+                    }
+                }
+            }
+        }
+    }
+
+    fn hand_over(&mut self, ready: Ready) -> RecordBatch {
+        let decoding_paused = self.ready_bytes >= DECODE_AHEAD_BYTES;
+        self.ready_bytes -= ready.size_bytes;
+        self.wakes.decoder |= decoding_paused && self.ready_bytes < DECODE_AHEAD_BYTES;
+        self.budget.release(ready.node_id, ready.charged_bytes);
+        if let Some(frame) = ready.finishes {
+            self.budget.finish_part(frame);
+        }
+        self.wake_waiting_nodes();
+        ready.batch
+    }
+
+    /// Takes back what of a batch was not used; it comes first when its partition's turn comes. Nothing happens if the partition
+    /// has been moved since.
+    pub(crate) fn unread(&mut self, batch: RecordBatch) {
+        let name = batch.topic_partition().clone();
+        let partition = self.partitions.get_mut(&name);
+        let Some(partition) = partition.filter(|partition| partition.generation() == batch.generation())
+        else {
+            return;
+        };
+        let paused = partition.is_paused();
+        let Some(fetching) = partition.fetching_mut() else { return };
+        // Its memory was the application's meanwhile.
+        let size_bytes = batch.size_bytes();
+        self.budget.charge(UNREAD, size_bytes);
+        let ready = Ready { size_bytes, charged_bytes: size_bytes, node_id: UNREAD, finishes: None, batch };
+        if !paused {
+            self.ready_bytes += size_bytes;
+        }
+        fetching.unread(ready);
+        if !paused {
+            self.ready.push_front(&name);
+        }
+    }
+}

@@ -1,0 +1,361 @@
+//! What each broker is asked for, and what its answers change.
+
+use std::time::Instant;
+
+use milena_client::{RequestError, TopicPartition};
+use milena_protocol::ErrorCode;
+
+use super::{Subscription, Waiting};
+use crate::core::fetched::Fetched;
+use crate::core::fetching::{Buffered, FetchId};
+use crate::core::partition::{EpochChecks, FetchReadiness, Partition, Watermarks};
+use crate::core::position::Position;
+use crate::core::session::FetchTarget;
+use crate::error::RecvError;
+
+/// One Fetch request to one broker. It goes back to [`Subscription::handle_fetched`] or [`Subscription::handle_fetch_failure`].
+#[derive(Debug)]
+pub(crate) struct FetchPlan {
+    pub(crate) fetch_id: FetchId,
+    pub(crate) targets: Vec<(TopicPartition, FetchTarget)>,
+    /// What the answer may bring.
+    pub(crate) bytes_max: usize,
+}
+
+impl FetchPlan {
+    /// Stands beside a request that fetches nothing.
+    pub(crate) fn nothing() -> Self {
+        Self { fetch_id: FetchId(u64::MAX), targets: Vec::new(), bytes_max: 0 }
+    }
+}
+
+/// What a fetch loop does next.
+#[derive(Debug)]
+pub(crate) enum FetchDecision {
+    Send(FetchPlan),
+    /// Nothing, until it is woken or the instant comes.
+    Wait(Option<Instant>),
+}
+
+/// What a broker says of one partition.
+#[derive(Debug)]
+pub(crate) struct PartitionAnswer {
+    pub(crate) partition: TopicPartition,
+    pub(crate) error: ErrorCode,
+    pub(crate) watermarks: Watermarks,
+    /// The largest epoch that broker and consumer have in common, and where it ends in the broker's log (Fetch 12).
+    pub(crate) diverging: Option<Position>,
+    pub(crate) preferred_read_replica: Option<i32>,
+    pub(crate) data: Option<FetchedData>,
+}
+
+/// Batches of one partition.
+#[derive(Debug)]
+pub(crate) struct FetchedData {
+    pub(crate) fetched: Fetched,
+    /// Where the log goes on after them, if their headers tell.
+    pub(crate) end: Option<Position>,
+}
+
+impl Subscription {
+    /// What to ask `node_id` for now.
+    pub(crate) fn poll_fetch(&mut self, node_id: i32, checks: EpochChecks, now: Instant) -> FetchDecision {
+        let (targets, wake_at) = self.fetch_targets(node_id, checks, now);
+        if targets.is_empty() {
+            self.set_waiting(node_id, Waiting::Work);
+            return FetchDecision::Wait(wake_at);
+        }
+        let wanted = targets.len().saturating_mul(self.config.partition_fetch_bytes_max);
+        let Some(bytes_max) = self.find_room(node_id, wanted.min(self.config.fetch_bytes_max)) else {
+            self.set_waiting(node_id, Waiting::Room);
+            return FetchDecision::Wait(wake_at);
+        };
+        self.budget.charge(node_id, bytes_max);
+        let fetch_id = FetchId(self.next_fetch_id);
+        self.next_fetch_id += 1;
+        if let Some(node) = self.nodes.get_mut(&node_id) {
+            node.in_flight = Some((fetch_id, bytes_max));
+        }
+        for (name, _) in &targets {
+            if let Some(fetching) = self.partitions.get_mut(name).and_then(Partition::fetching_mut) {
+                fetching.start_fetch(fetch_id);
+            }
+        }
+        FetchDecision::Send(FetchPlan { fetch_id, targets, bytes_max })
+    }
+
+    /// The partitions that can be fetched now, and when time alone will change that.
+    fn fetch_targets(
+        &mut self,
+        node_id: i32,
+        checks: EpochChecks,
+        now: Instant,
+    ) -> (Vec<(TopicPartition, FetchTarget)>, Option<Instant>) {
+        let Some(node) = self.nodes.get_mut(&node_id) else { return (Vec::new(), None) };
+        node.turn = node.turn.wrapping_add(1);
+        let turn = node.turn % node.partitions.len().max(1);
+        let names: Vec<_> =
+            node.partitions.iter().skip(turn).chain(node.partitions.iter().take(turn)).cloned().collect();
+        let mut targets = Vec::with_capacity(names.len());
+        let mut wake_at: Option<Instant> = None;
+        for name in names {
+            let Some(partition) = self.partitions.get_mut(&name) else { continue };
+            if partition.expire_preferred_replica(now) {
+                self.follow_node(&name, Some(node_id));
+                continue;
+            }
+            match partition.poll_fetch(checks, now) {
+                FetchReadiness::From(from) => {
+                    let target = FetchTarget {
+                        topic_id: partition.topic_id(),
+                        fetch_offset: from.offset,
+                        current_leader_epoch: partition.leader().and_then(|leader| leader.leader_epoch),
+                        last_fetched_epoch: from.leader_epoch.filter(|_| checks == EpochChecks::InFetch),
+                        partition_bytes_max: i32::try_from(self.config.partition_fetch_bytes_max)
+                            .unwrap_or(i32::MAX),
+                    };
+                    targets.push((name, target));
+                }
+                FetchReadiness::Validate => self.validate(&name),
+                FetchReadiness::Wait(at) => wake_at = wake_at.into_iter().chain(at).min(),
+            }
+        }
+        (targets, wake_at)
+    }
+
+    fn validate(&mut self, name: &TopicPartition) {
+        let generation = self.next_generation();
+        let Some(partition) = self.partitions.get_mut(name) else { return };
+        let paused = partition.is_paused();
+        let buffers = partition.validate(generation);
+        self.drop_buffers(buffers, paused);
+        self.after_transition(name);
+    }
+
+    /// Bytes to reserve for a fetch of up to `wanted`. What paused partitions have buffered makes room for those that are read.
+    fn find_room(&mut self, node_id: i32, wanted: usize) -> Option<usize> {
+        loop {
+            let room = self.budget.available(node_id, wanted, self.nodes.len());
+            if room.is_some() {
+                return room;
+            }
+            let holds_room = |partition: &Partition| {
+                partition.is_paused() && partition.fetching().is_some_and(|fetching| fetching.has_buffers())
+            };
+            let name = self.partitions.iter().find(|(_, partition)| holds_room(partition))?.0.clone();
+            tracing::debug!(partition = %name, "what is buffered of a paused partition makes room");
+            let generation = self.next_generation();
+            let buffers = self.partitions.get_mut(&name)?.restart(generation);
+            self.drop_buffers(buffers, true);
+        }
+    }
+
+    fn set_waiting(&mut self, node_id: i32, waiting: Waiting) {
+        if let Some(node) = self.nodes.get_mut(&node_id) {
+            node.waiting = waiting;
+        }
+    }
+
+    /// Takes an answer, `frame_bytes` long. Partitions of the plan that it does not mention have no news.
+    pub(crate) fn handle_fetched(
+        &mut self,
+        node_id: i32,
+        plan: &FetchPlan,
+        answers: Vec<PartitionAnswer>,
+        frame_bytes: usize,
+        now: Instant,
+        unit_random: f64,
+    ) {
+        self.tell_broker_works(node_id);
+        self.end_flight(node_id, plan);
+        let awaited = |this: &Self, name: &TopicPartition| {
+            let fetching = this.partitions.get(name).and_then(Partition::fetching);
+            fetching.is_some_and(|fetching| fetching.awaits(plan.fetch_id))
+        };
+        let kept =
+            answers.iter().filter(|answer| answer.data.is_some() && awaited(self, &answer.partition)).count();
+        let frame = (kept > 0).then(|| self.budget.add_frame(node_id, frame_bytes, kept));
+        for answer in answers {
+            if !awaited(self, &answer.partition) {
+                continue;
+            }
+            let name = answer.partition.clone();
+            let before = self.partitions.get(&name).and_then(Partition::fetch_node);
+            let buffered = |fetched| frame.map(|frame| Buffered { fetched, frame, node_id });
+            self.handle_partition(node_id, answer, buffered, now, unit_random);
+            self.follow_node(&name, before);
+            self.after_transition(&name);
+        }
+        for (name, _) in &plan.targets {
+            if awaited(self, name) {
+                if let Some(fetching) = self.partitions.get_mut(name).and_then(Partition::fetching_mut) {
+                    fetching.handle_nothing();
+                }
+                self.after_transition(name);
+            }
+        }
+        // The reservation was larger than what came.
+        self.wake_waiting_nodes();
+    }
+
+    fn handle_partition(
+        &mut self,
+        node_id: i32,
+        answer: PartitionAnswer,
+        buffered: impl FnOnce(Fetched) -> Option<Buffered>,
+        now: Instant,
+        unit_random: f64,
+    ) {
+        let generation = self.next_generation();
+        let Some(partition) = self.partitions.get_mut(&answer.partition) else { return };
+        let data = answer.data.and_then(|data| Some((buffered(data.fetched)?, data.end)));
+        if !answer.error.is_ok() {
+            if let Some((unexpected, _)) = data {
+                self.budget.finish_part(unexpected.frame);
+            }
+            return self.handle_error(node_id, &answer.partition, answer.error, now, unit_random);
+        }
+        partition.watermarks_mut().update(answer.watermarks);
+        if let Some(replica) = answer.preferred_read_replica.filter(|replica| *replica != node_id) {
+            partition.prefer_replica(replica, now + self.config.preferred_replica_lease);
+            self.wakes.metadata |= !self.nodes.contains_key(&replica);
+        }
+        let leader_epoch = partition.leader().and_then(|leader| leader.leader_epoch);
+        let paused = partition.is_paused();
+        let Some(fetching) = partition.fetching_mut() else { return };
+        match (answer.diverging, data) {
+            (Some(end), data) => {
+                let mut buffers = partition.diverged(end, generation);
+                buffers.buffered.extend(data.map(|(unexpected, _)| unexpected));
+                self.drop_buffers(buffers, paused);
+            }
+            (None, Some((data, end))) => fetching.handle_data(data, end, leader_epoch),
+            (None, None) => fetching.handle_nothing(),
+        }
+    }
+
+    /// Java: `FetchCollector.handleInitializeErrors`.
+    fn handle_error(
+        &mut self,
+        node_id: i32,
+        name: &TopicPartition,
+        code: ErrorCode,
+        now: Instant,
+        unit_random: f64,
+    ) {
+        let generation = self.next_generation();
+        let Some(partition) = self.partitions.get_mut(name) else { return };
+        let from_replica = partition.leader().is_none_or(|leader| leader.node_id != node_id);
+        partition.forget_preferred_replica();
+        let paused = partition.is_paused();
+        let Some(fetching) = partition.fetching_mut() else { return };
+        if code == ErrorCode::OffsetOutOfRange && !from_replica {
+            if fetching.hold_unless_drained() {
+                let buffers = partition.out_of_range(generation);
+                self.drop_buffers(buffers, paused);
+            }
+            return;
+        }
+        if is_refusal(code) {
+            fetching.stop(RecvError::Refused { partition: name.clone(), code });
+            return;
+        }
+        let failures = fetching.count_failure();
+        tracing::debug!(partition = %name, node_id, %code, failures, "fetch failed");
+        let until = now + self.config.retry_backoff.delay(failures, unit_random);
+        fetching.back_off(until);
+        // With these two, the broker is behind us, or has a trouble of its own.
+        self.wakes.metadata |= !matches!(code, ErrorCode::UnknownLeaderEpoch | ErrorCode::UnknownServerError);
+    }
+
+    /// The answer to a plan will not come: the connection failed, or the answer was of no use.
+    pub(crate) fn handle_fetch_failure(&mut self, node_id: i32, plan: &FetchPlan) {
+        self.end_flight(node_id, plan);
+        for (name, _) in &plan.targets {
+            let Some(partition) = self.partitions.get_mut(name) else { continue };
+            let before = partition.fetch_node();
+            let Some(fetching) = partition.fetching_mut().filter(|fetching| fetching.awaits(plan.fetch_id))
+            else {
+                continue;
+            };
+            fetching.retarget();
+            if before == Some(node_id) {
+                partition.forget_preferred_replica();
+            }
+            self.follow_node(name, before);
+            self.after_transition(name);
+        }
+        self.wake_waiting_nodes();
+    }
+
+    /// A broker cannot be reached or used. What it was to be asked goes back to leaders where another replica was preferred; an
+    /// error that trying again does not help is told once.
+    pub(crate) fn handle_broker_failure(&mut self, node_id: i32, error: &RequestError) {
+        self.wakes.metadata = true;
+        let Some(node) = self.nodes.get_mut(&node_id) else { return };
+        if !error.is_retriable() {
+            let error = RecvError::Broker { node_id, error: error.clone() };
+            if node.told.as_ref() != Some(&error) {
+                node.told = Some(error.clone());
+                self.errors.push_back(error);
+                self.wakes.application = true;
+            }
+        }
+        for name in node.partitions.clone() {
+            if self.partitions.get_mut(&name).is_some_and(Partition::forget_preferred_replica) {
+                self.follow_node(&name, Some(node_id));
+            }
+        }
+    }
+
+    /// Whether the broker's fetch loop may find something to do, now or later; otherwise it is woken when it may.
+    pub(crate) fn has_work(&mut self, node_id: i32) -> bool {
+        let partitions = &self.partitions;
+        let is_fetched = |name: &TopicPartition| {
+            partitions
+                .get(name)
+                .is_some_and(|partition| !partition.is_paused() && partition.fetching().is_some())
+        };
+        let has_work = self.nodes.get(&node_id).is_some_and(|node| node.partitions.iter().any(is_fetched));
+        if !has_work {
+            self.set_waiting(node_id, Waiting::Work);
+        }
+        has_work
+    }
+
+    /// Gives the reservation for an answer back, unless that was done when the broker was left.
+    fn end_flight(&mut self, node_id: i32, plan: &FetchPlan) {
+        let Some(node) = self.nodes.get_mut(&node_id) else { return };
+        if let Some((_, reserved)) = node.in_flight.take_if(|(fetch_id, _)| *fetch_id == plan.fetch_id) {
+            self.budget.release(node_id, reserved);
+        }
+    }
+
+    fn tell_broker_works(&mut self, node_id: i32) {
+        if let Some(node) = self.nodes.get_mut(&node_id) {
+            node.told = None;
+        }
+    }
+}
+
+/// Errors that stay until somebody changes something. All others are tried again, with back-off: none but "out of range" and a
+/// truncated log ever moves a position.
+fn is_refusal(code: ErrorCode) -> bool {
+    matches!(
+        code,
+        ErrorCode::TopicAuthorizationFailed
+            | ErrorCode::CorruptMessage
+            | ErrorCode::UnsupportedCompressionType
+            | ErrorCode::UnsupportedVersion
+            | ErrorCode::InvalidTopicException
+    )
+}
+
+impl Watermarks {
+    /// Takes over what is told; what is not told stays.
+    fn update(&mut self, told: Self) {
+        self.log_start_offset = told.log_start_offset.or(self.log_start_offset);
+        self.high_watermark = told.high_watermark.or(self.high_watermark);
+        self.last_stable_offset = told.last_stable_offset.or(self.last_stable_offset);
+    }
+}

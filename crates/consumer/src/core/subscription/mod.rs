@@ -1,0 +1,387 @@
+//! All assigned partitions of a consumer, and who is to do something about them. Pure.
+//!
+//! The application assigns, seeks, pauses and takes batches; [`fetch`] plans what each broker is asked and takes its answers;
+//! [`deliver`] hands buffers to the decoder and batches to the application; [`lookup`] asks leaders for offsets; [`metadata`]
+//! follows leaders. Whoever has to wake up after a change is in [`Wakes`].
+
+mod deliver;
+mod fetch;
+mod lookup;
+mod metadata;
+#[cfg(test)]
+mod tests;
+mod turns;
+
+pub(crate) use deliver::{Decoded, Delivery};
+pub(crate) use fetch::{FetchDecision, FetchPlan, FetchedData, PartitionAnswer};
+pub(crate) use lookup::Answer;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use milena_client::{Backoff, Metadata, TopicPartition};
+
+use super::budget::Budget;
+use super::fetching::{Buffers, FetchId};
+use super::partition::{Asked, Generation, Partition};
+use super::position::Position;
+use super::reset::{OffsetLookup, OffsetReset};
+use crate::config::IsolationLevel;
+use crate::error::{NotAssigned, RecvError};
+use turns::Turns;
+
+/// The part of the configuration that decides.
+#[derive(Clone, Debug)]
+pub(crate) struct SubscriptionConfig {
+    pub(crate) policy: OffsetReset,
+    pub(crate) isolation_level: IsolationLevel,
+    pub(crate) fetch_bytes_max: usize,
+    pub(crate) partition_fetch_bytes_max: usize,
+    pub(crate) prefetch_bytes: usize,
+    pub(crate) retry_backoff: Backoff,
+    /// How long a replica that the leader told is read from before the leader is asked again (Java: the metadata's age).
+    pub(crate) preferred_replica_lease: Duration,
+}
+
+/// The assignment and everything known of it.
+#[derive(Debug)]
+pub(crate) struct Subscription {
+    config: SubscriptionConfig,
+    partitions: BTreeMap<TopicPartition, Partition>,
+    /// Topics that are assigned whole, with the partitions that they may grow.
+    followed_topics: BTreeSet<Arc<str>>,
+    /// The newest picture of the cluster that was shown.
+    metadata: Arc<Metadata>,
+    nodes: BTreeMap<i32, Node>,
+    budget: Budget,
+    /// Partitions with something to decode, each once, in the order in which it came.
+    undecoded: Turns,
+    /// Partitions with something for the application, each once.
+    ready: Turns,
+    /// Decoded bytes of partitions that are not paused.
+    ready_bytes: usize,
+    /// Partitions that have a question for their leader.
+    questions: BTreeSet<TopicPartition>,
+    /// Errors that are of no partition.
+    errors: VecDeque<RecvError>,
+    actions: VecDeque<Action>,
+    next_generation: u64,
+    next_fetch_id: u64,
+    wakes: Wakes,
+}
+
+/// A broker that partitions are fetched from.
+#[derive(Debug, Default)]
+struct Node {
+    partitions: BTreeSet<TopicPartition>,
+    waiting: Waiting,
+    /// The fetch in flight, and the bytes that are reserved for its answer.
+    in_flight: Option<(FetchId, usize)>,
+    /// Turns the order of partitions, so that each comes first in its turn: a broker exceeds its limits only for the first one
+    /// that has records (KIP-74).
+    turn: usize,
+    /// The error last told of this broker.
+    told: Option<RecvError>,
+}
+
+/// What a fetch loop that sends nothing waits for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Waiting {
+    #[default]
+    No,
+    /// No partition is to be fetched.
+    Work,
+    /// Too much waits for the application already.
+    Room,
+}
+
+/// Something to do for the consumer's manager.
+#[derive(Debug)]
+pub(crate) enum Action {
+    /// Partitions are to be fetched from this broker from now on.
+    StartFetching(i32),
+    /// None are.
+    StopFetching(i32),
+    /// Leaders are to be asked.
+    Ask(Vec<(TopicPartition, Asked)>),
+}
+
+/// Whom a change concerns.
+#[derive(Debug, Default)]
+pub(crate) struct Wakes {
+    pub(crate) application: bool,
+    pub(crate) decoder: bool,
+    pub(crate) manager: bool,
+    /// The metadata looks out of date.
+    pub(crate) metadata: bool,
+    /// Fetch loops.
+    pub(crate) nodes: Vec<i32>,
+}
+
+/// Where to go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Seek {
+    To(Position),
+    Lookup(OffsetLookup),
+}
+
+impl Subscription {
+    pub(crate) fn new(config: SubscriptionConfig) -> Self {
+        Self {
+            budget: Budget::new(config.prefetch_bytes),
+            config,
+            partitions: BTreeMap::new(),
+            followed_topics: BTreeSet::new(),
+            metadata: Arc::default(),
+            nodes: BTreeMap::new(),
+            undecoded: Turns::default(),
+            ready: Turns::default(),
+            ready_bytes: 0,
+            questions: BTreeSet::new(),
+            errors: VecDeque::new(),
+            actions: VecDeque::new(),
+            next_generation: 0,
+            next_fetch_id: 0,
+            wakes: Wakes::default(),
+        }
+    }
+
+    /// Whom to wake after the changes so far.
+    pub(crate) fn take_wakes(&mut self) -> Wakes {
+        std::mem::take(&mut self.wakes)
+    }
+
+    // The application.
+
+    /// Assigns exactly `partitions`; those that were assigned before go on undisturbed.
+    pub(crate) fn assign(&mut self, partitions: BTreeSet<TopicPartition>) {
+        let gone: Vec<_> =
+            self.partitions.keys().filter(|partition| !partitions.contains(*partition)).cloned().collect();
+        for partition in gone {
+            self.remove(&partition);
+        }
+        self.followed_topics.clear();
+        for partition in partitions {
+            if !self.partitions.contains_key(&partition) {
+                self.add(partition, None);
+            }
+        }
+        self.wakes.manager = true;
+    }
+
+    /// Assigns all partitions of `topic`, which has `partition_count` of them now, beside what is assigned; partitions that it
+    /// grows are added and read from their beginning.
+    pub(crate) fn follow_topic(&mut self, topic: Arc<str>, partition_count: i32) {
+        for partition in 0..partition_count {
+            let partition = TopicPartition { topic: topic.clone(), partition };
+            if !self.partitions.contains_key(&partition) {
+                self.add(partition, None);
+            }
+        }
+        self.followed_topics.insert(topic);
+        self.wakes.manager = true;
+    }
+
+    pub(crate) fn assignment(&self) -> impl Iterator<Item = &TopicPartition> {
+        self.partitions.keys()
+    }
+
+    pub(crate) fn paused(&self) -> impl Iterator<Item = &TopicPartition> {
+        self.partitions.iter().filter(|(_, partition)| partition.is_paused()).map(|(name, _)| name)
+    }
+
+    pub(crate) fn position(&self, partition: &TopicPartition) -> Result<Option<Position>, NotAssigned> {
+        let partition = self.partitions.get(partition).ok_or_else(|| NotAssigned(partition.clone()))?;
+        Ok(partition.position())
+    }
+
+    /// The end of what may be read, as far as brokers told.
+    pub(crate) fn end_offset(&self, partition: &TopicPartition) -> Option<i64> {
+        let watermarks = self.partitions.get(partition)?.watermarks();
+        match self.config.isolation_level {
+            IsolationLevel::ReadCommitted => watermarks.last_stable_offset,
+            IsolationLevel::ReadUncommitted => watermarks.high_watermark,
+        }
+    }
+
+    /// How many records are between the position and the end of what may be read.
+    pub(crate) fn lag(&self, partition: &TopicPartition) -> Option<i64> {
+        let position = self.partitions.get(partition)?.position()?;
+        Some((self.end_offset(partition)? - position.offset).max(0))
+    }
+
+    pub(crate) fn seek(&mut self, partition: &TopicPartition, seek: Seek) -> Result<(), NotAssigned> {
+        let generation = self.next_generation();
+        let state = self.partitions.get_mut(partition).ok_or_else(|| NotAssigned(partition.clone()))?;
+        let paused = state.is_paused();
+        let buffers = match seek {
+            Seek::To(position) => state.seek(position, generation),
+            Seek::Lookup(lookup) => state.reset_to(lookup, generation),
+        };
+        self.drop_buffers(buffers, paused);
+        self.after_transition(partition);
+        Ok(())
+    }
+
+    /// Pauses: nothing of the partition is handed over or fetched until it is resumed; what is buffered stays.
+    pub(crate) fn pause(&mut self, partition: &TopicPartition) -> Result<(), NotAssigned> {
+        let state = self.partitions.get_mut(partition).ok_or_else(|| NotAssigned(partition.clone()))?;
+        if !state.is_paused() {
+            state.set_paused(true);
+            self.ready_bytes -= state.fetching().map_or(0, |fetching| fetching.ready_bytes());
+            self.wakes.decoder = true;
+        }
+        Ok(())
+    }
+
+    /// Ends a pause; and if the partition stands still because of an error, tries once more.
+    pub(crate) fn resume(&mut self, partition: &TopicPartition) -> Result<(), NotAssigned> {
+        let generation = self.next_generation();
+        let state = self.partitions.get_mut(partition).ok_or_else(|| NotAssigned(partition.clone()))?;
+        if state.is_paused() {
+            state.set_paused(false);
+            self.ready_bytes += state.fetching().map_or(0, |fetching| fetching.ready_bytes());
+        }
+        state.retry(generation);
+        self.after_transition(partition);
+        Ok(())
+    }
+
+    // Within.
+
+    fn add(&mut self, name: TopicPartition, lookup: Option<OffsetLookup>) {
+        let generation = self.next_generation();
+        let mut partition = Partition::new(name.clone(), self.config.policy, generation);
+        if let Some(lookup) = lookup {
+            let _new_and_empty = partition.reset_to(lookup, generation);
+        }
+        self.partitions.insert(name.clone(), partition);
+        self.follow_leader(&name);
+        self.after_transition(&name);
+    }
+
+    fn remove(&mut self, name: &TopicPartition) {
+        let Some(partition) = self.partitions.get(name) else { return };
+        self.leave_node(name, partition.fetch_node());
+        let generation = self.next_generation();
+        if let Some(mut partition) = self.partitions.remove(name) {
+            let paused = partition.is_paused();
+            let buffers = partition.restart(generation);
+            self.drop_buffers(buffers, paused);
+        }
+        self.questions.remove(name);
+        self.ready.remove(name);
+        self.undecoded.remove(name);
+    }
+
+    fn next_generation(&mut self) -> Generation {
+        self.next_generation += 1;
+        Generation(self.next_generation)
+    }
+
+    /// Puts a partition on the lists on which it now belongs, and wakes whom that concerns. (Lists are cleaned of what does not
+    /// belong there when its turn comes.)
+    fn after_transition(&mut self, name: &TopicPartition) {
+        let Some(partition) = self.partitions.get(name) else { return };
+        if partition.has_question() {
+            self.questions.insert(name.clone());
+            self.wakes.manager = true;
+        } else {
+            self.questions.remove(name);
+        }
+        let fetching = partition.fetching();
+        let paused = partition.is_paused();
+        let has_undecoded = !paused && fetching.is_some_and(|fetching| fetching.has_undecoded());
+        if has_undecoded && self.undecoded.push(name) {
+            self.wakes.decoder = true;
+        }
+        let has_next = !paused && fetching.is_some_and(|fetching| fetching.has_next());
+        if (has_next || partition.has_error()) && self.ready.push(name) {
+            self.wakes.application = true;
+        }
+        if fetching.is_some() && !paused {
+            let node = partition.fetch_node();
+            self.wake_node(node);
+        }
+    }
+
+    fn wake_node(&mut self, node_id: Option<i32>) {
+        let Some(node_id) = node_id else { return };
+        if let Some(node) = self.nodes.get_mut(&node_id)
+            && std::mem::take(&mut node.waiting) != Waiting::No
+        {
+            self.wakes.nodes.push(node_id);
+        }
+    }
+
+    /// Bytes became free: whoever waits for room may find some.
+    fn wake_waiting_nodes(&mut self) {
+        for (node_id, node) in &mut self.nodes {
+            if node.waiting == Waiting::Room {
+                node.waiting = Waiting::No;
+                self.wakes.nodes.push(*node_id);
+            }
+        }
+    }
+
+    fn join_node(&mut self, name: &TopicPartition, node_id: Option<i32>) {
+        let Some(node_id) = node_id else { return };
+        let node = self.nodes.entry(node_id).or_default();
+        if node.partitions.is_empty() {
+            self.actions.push_back(Action::StartFetching(node_id));
+            self.wakes.manager = true;
+        }
+        node.partitions.insert(name.clone());
+        self.wake_node(Some(node_id));
+    }
+
+    fn leave_node(&mut self, name: &TopicPartition, node_id: Option<i32>) {
+        let Some(node_id) = node_id else { return };
+        let Some(node) = self.nodes.get_mut(&node_id) else { return };
+        node.partitions.remove(name);
+        if node.partitions.is_empty() {
+            // Its fetch loop ends; nobody will hear the answer to what is in flight.
+            if let Some((_, reserved)) = node.in_flight {
+                self.budget.release(node_id, reserved);
+            }
+            self.nodes.remove(&node_id);
+            self.actions.push_back(Action::StopFetching(node_id));
+            self.wakes.manager = true;
+        }
+    }
+
+    /// Moves a partition between brokers after something that may have changed where it is fetched.
+    fn follow_node(&mut self, name: &TopicPartition, before: Option<i32>) {
+        let after = self.partitions.get(name).and_then(Partition::fetch_node);
+        if before != after {
+            self.leave_node(name, before);
+            self.join_node(name, after);
+        }
+    }
+
+    /// Gives what a partition had buffered back to the budget.
+    fn drop_buffers(&mut self, buffers: Buffers, paused: bool) {
+        let freed = !buffers.buffered.is_empty() || !buffers.ready.is_empty();
+        for buffered in buffers.buffered {
+            self.budget.finish_part(buffered.frame);
+        }
+        for ready in buffers.ready {
+            if !paused {
+                self.ready_bytes -= ready.size_bytes;
+            }
+            self.budget.release(ready.node_id, ready.charged_bytes);
+            if let Some(frame) = ready.finishes {
+                self.budget.finish_part(frame);
+            }
+        }
+        if freed {
+            self.wakes.decoder = true;
+            self.wake_waiting_nodes();
+        }
+    }
+
+    fn backoff(&self, failures: u32, now: Instant, unit_random: f64) -> Instant {
+        now + self.config.retry_backoff.delay(failures, unit_random)
+    }
+}

@@ -1,0 +1,213 @@
+//! Checksums, decompression and reading of what was fetched, off the application's task.
+
+use std::sync::Arc;
+
+use milena_client::TopicPartition;
+use milena_records::{Batch, Compression, RecordSection, RecordsError, Scratch};
+
+use crate::batch::{RecordBatch, Section};
+use crate::core::{Decoded, Fetched, Generation, Position};
+use crate::error::RecvError;
+use crate::pool::BufferPool;
+use crate::shared::Shared;
+
+/// How many bytes of batches are decoded at once and handed over together: many of the small batches that producers without
+/// `linger` write, so that what is done per hand-over is little per record.
+const DECODE_BYTES: usize = 128 * 1024;
+
+/// The task that decodes what was fetched, a little ahead of the application. Runs until it is cancelled.
+pub(crate) async fn run(shared: Arc<Shared>) {
+    let mut decoder = Decoder::new(shared.config.check_crcs, shared.config.decompressed_batch_bytes_max);
+    loop {
+        while let Some(job) = shared.with(|subscription| subscription.poll_decode()) {
+            let (ticket, fetched) = job.into_parts();
+            let decoded = decoder.decode(ticket.partition(), ticket.generation(), fetched);
+            shared.with(|subscription| subscription.handle_decoded(ticket, decoded));
+        }
+        shared.decoder.notified().await;
+    }
+}
+
+/// Decodes batches; its working memory stays with it.
+pub(crate) struct Decoder {
+    check_crcs: bool,
+    scratch: Scratch,
+    buffers: Arc<BufferPool>,
+}
+
+/// What became of one of Kafka's batches.
+struct Reading {
+    section: Section,
+    /// The offset after its last good record.
+    good_until: i64,
+    failure: Option<RecordsError>,
+}
+
+/// Whether there may be more.
+enum Step {
+    Done,
+    More,
+}
+
+impl Decoder {
+    pub(crate) fn new(check_crcs: bool, decompressed_batch_bytes_max: usize) -> Self {
+        Self {
+            check_crcs,
+            scratch: Scratch::with_limit(decompressed_batch_bytes_max),
+            buffers: Arc::default(),
+        }
+    }
+
+    /// Decodes the next batches of a partition.
+    pub(crate) fn decode(
+        &mut self,
+        partition: &TopicPartition,
+        generation: Generation,
+        mut fetched: Fetched,
+    ) -> Decoded {
+        let start = fetched.next;
+        let mut batch = RecordBatch::new(partition.clone(), generation, start, self.buffers.clone());
+        let mut work = 0;
+        let mut error = None;
+        let mut more = true;
+        while more && error.is_none() && work < DECODE_BYTES {
+            match self.step(partition, &mut fetched, &mut batch, &mut work) {
+                Ok(Step::More) => {}
+                Ok(Step::Done) => more = false,
+                Err(failure) => error = Some(failure),
+            }
+        }
+        batch.end_at(fetched.next);
+        if !more && error.is_none() && start == fetched.next {
+            error = Some(no_progress(partition, &fetched));
+        }
+        let rest = (more && error.is_none()).then_some(fetched);
+        Decoded { batch, rest, error }
+    }
+
+    /// Decodes one of Kafka's batches.
+    fn step(
+        &mut self,
+        partition: &TopicPartition,
+        fetched: &mut Fetched,
+        out: &mut RecordBatch,
+        work: &mut usize,
+    ) -> Result<Step, RecvError> {
+        let corrupt = |offset: i64, error: RecordsError, next_offset: Option<i64>| RecvError::Corrupt {
+            partition: partition.clone(),
+            offset,
+            error,
+            next_offset: next_offset.filter(|next| *next > offset),
+        };
+        let batch = match fetched.batches.next() {
+            None => return Ok(Step::Done),
+            Some(Err(error)) => return Err(corrupt(fetched.next.offset, error, None)),
+            Some(Ok(batch)) => batch,
+        };
+        *work += batch.bytes().len();
+        let header = *batch.header();
+        let past = header.next_offset();
+        if past <= fetched.next.offset {
+            return Ok(Step::More);
+        }
+        if self.check_crcs {
+            batch.verify_crc().map_err(|error| corrupt(fetched.next.offset, error, Some(past)))?;
+        }
+        let next = Position::new(past).with_leader_epoch(header.partition_leader_epoch);
+        let hidden =
+            self.hides(&batch, fetched).map_err(|error| corrupt(fetched.next.offset, error, Some(past)))?;
+        if !hidden && !header.is_control() {
+            let read = self.read(&batch, fetched.next.offset);
+            let Reading { section, good_until, failure } =
+                read.map_err(|error| corrupt(fetched.next.offset, error, Some(past)))?;
+            if section.record_count > 0 {
+                *work += if section.decompressed { section.records.len() } else { 0 };
+                out.push(section, &fetched.frame);
+            }
+            if let Some(error) = failure {
+                fetched.next = Position { offset: good_until, ..next };
+                return Err(corrupt(good_until, error, Some(past)));
+            }
+        }
+        fetched.next = next;
+        Ok(Step::More)
+    }
+
+    /// Decompresses a batch and reads all its records once, to keep those from `from` on.
+    fn read(&mut self, batch: &Batch, from: i64) -> Result<Reading, RecordsError> {
+        let header = batch.header();
+        let decompressed = !matches!(header.compression()?, Compression::None);
+        let records = self.decompress(batch, decompressed)?;
+        let mut iter = records.iter();
+        let mut start = iter.cursor();
+        let mut record_count = 0;
+        let mut good_until = from;
+        let mut failure = None;
+        loop {
+            let here = iter.cursor();
+            match iter.next() {
+                None => break,
+                Some(Ok(record)) if record.offset < from && record_count == 0 => {}
+                Some(Ok(record)) if record.offset < good_until || record.offset > header.last_offset() => {
+                    let (base_offset, value) = (header.base_offset, record.offset);
+                    failure =
+                        Some(RecordsError::InvalidHeader { base_offset, field: "record offset", value });
+                    break;
+                }
+                Some(Ok(record)) => {
+                    if record_count == 0 {
+                        start = here;
+                    }
+                    record_count += 1;
+                    good_until = record.offset + 1;
+                }
+                Some(Err(error)) => {
+                    failure = Some(error);
+                    break;
+                }
+            }
+        }
+        let leader_epoch = Position::new(0).with_leader_epoch(header.partition_leader_epoch).leader_epoch;
+        let timestamp_type = header.timestamp_type();
+        let section = Section { records, start, record_count, leader_epoch, timestamp_type, decompressed };
+        Ok(Reading { section, good_until, failure })
+    }
+
+    /// Whether a batch is to be passed over because its transaction was aborted.
+    fn hides(&mut self, batch: &Batch, fetched: &mut Fetched) -> Result<bool, RecordsError> {
+        let Some(filter) = &mut fetched.filter else { return Ok(false) };
+        let control = batch.control_type(&mut self.scratch)?;
+        Ok(filter.hides(batch.header(), control))
+    }
+
+    fn decompress(&mut self, batch: &Batch, decompressed: bool) -> Result<RecordSection, RecordsError> {
+        if !decompressed {
+            return batch.decompress(&mut self.scratch, &mut Vec::new());
+        }
+        let mut buffer = self.buffers.take();
+        let section = batch.decompress(&mut self.scratch, &mut buffer);
+        self.buffers.put(buffer);
+        section
+    }
+}
+
+/// Why the bytes brought the consumer no further: there is no whole batch, or all are from before the position. Asking again
+/// would bring the same.
+fn no_progress(partition: &TopicPartition, fetched: &Fetched) -> RecvError {
+    let offset = fetched.next.offset;
+    match fetched.batches.remainder() {
+        Some(incomplete) => {
+            RecvError::BatchTooLarge { partition: partition.clone(), offset, available: incomplete.available }
+        }
+        None => RecvError::Corrupt {
+            partition: partition.clone(),
+            offset,
+            error: RecordsError::InvalidHeader {
+                base_offset: offset,
+                field: "last offset of the fetched batches, which is before offset",
+                value: offset,
+            },
+            next_offset: None,
+        },
+    }
+}

@@ -1,0 +1,376 @@
+//! One broker's fetch loop: always one fetch ahead, whatever other brokers and the application do.
+//!
+//! ```text
+//!            ┌────────────── nothing to fetch, no room ──────────────┐
+//!            ▼                                                       │
+//!   connect ──▶ plan ──▶ send ──▶ read the answer's headers ──▶ hand the batches on
+//!      ▲          ▲                                                  │
+//!      │          └──────────────────────────────────────────────────┘
+//!      └── back-off ◀── connection broken, answer of no use
+//! ```
+//!
+//! The answer's batches are not decoded here: their headers tell where the log goes on, and the next fetch is sent at once.
+
+mod request;
+mod response;
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use milena_client::connection::Response;
+use milena_client::env::{Env, Timer};
+use milena_client::{Connection, RequestError};
+use milena_protocol::ErrorCode;
+use milena_protocol::messages::{FetchRequest, FetchResponse};
+
+use crate::core::session::FetchSession;
+use crate::core::{FetchDecision, FetchPlan};
+use crate::pool::{FrameLease, FrameReturn};
+use crate::shared::{LoopBell, Shared};
+
+/// How long a consumer that is being closed waits for a broker to forget its session.
+const SESSION_CLOSE_GRACE: Duration = Duration::from_millis(100);
+
+/// The task that fetches from one broker.
+pub(crate) struct FetchLoop {
+    shared: Arc<Shared>,
+    env: Env,
+    node_id: i32,
+    bell: Arc<LoopBell>,
+    session: FetchSession,
+    frames: Arc<FrameReturn>,
+    timer: Timer,
+    /// Attempts to connect or to fetch in a row that failed.
+    failures: u32,
+}
+
+/// Why a connection is left without an error.
+enum Leave {
+    /// It has not been used for long.
+    Idle,
+    /// The consumer is being closed.
+    Closing,
+}
+
+/// What ends a wait.
+enum Event {
+    Woken,
+    Time,
+    Closing,
+}
+
+impl FetchLoop {
+    pub(crate) fn new(shared: Arc<Shared>, node_id: i32, bell: Arc<LoopBell>) -> Self {
+        let env = shared.client.env().clone();
+        Self {
+            timer: env.timer(),
+            env,
+            shared,
+            node_id,
+            bell,
+            session: FetchSession::new(),
+            frames: Arc::default(),
+            failures: 0,
+        }
+    }
+
+    /// Fetches until the consumer is closed.
+    pub(crate) async fn run(mut self) {
+        while !self.shared.is_closing() {
+            let error = match self.connect().await {
+                Ok(mut connection) => {
+                    let left = self.serve(&mut connection).await;
+                    self.give_up(connection);
+                    match left {
+                        Ok(Leave::Closing) => return,
+                        Ok(Leave::Idle) => None,
+                        Err(error) => Some(error),
+                    }
+                }
+                Err(error) => Some(error),
+            };
+            if let Some(error) = error {
+                self.back_off(error).await;
+            }
+            while !self.shared.is_closing() && !self.shared.with(|s| s.has_work(self.node_id)) {
+                self.wait(None).await;
+            }
+        }
+    }
+
+    async fn connect(&self) -> Result<Connection<FetchPlan>, RequestError> {
+        let metadata = self.shared.client.metadata().current();
+        let broker = metadata.brokers.get(&self.node_id);
+        let broker = broker
+            .ok_or_else(|| RequestError::NoBroker(format!("node {} is not in the metadata", self.node_id)))?;
+        let opened = self.shared.client.open_connection_after(&broker.address, self.failures).await;
+        opened.map_err(|error| RequestError::Connection { error, possibly_sent: false })
+    }
+
+    /// Tells of a failure, and waits before the next attempt.
+    async fn back_off(&mut self, error: RequestError) {
+        self.failures = self.failures.saturating_add(1);
+        tracing::debug!(node_id = self.node_id, failures = self.failures, %error, "fetching failed");
+        self.shared.with(|subscription| subscription.handle_broker_failure(self.node_id, &error));
+        let backoff = self.shared.client.config().reconnect_backoff;
+        let until = self.env.deadline_after(backoff.delay(self.failures, self.env.random_unit()));
+        while self.env.now() < until && !self.shared.is_closing() {
+            self.wait(Some(until)).await;
+        }
+    }
+
+    /// Ends a connection; what it was asked for may be asked for again.
+    fn give_up(&mut self, connection: Connection<FetchPlan>) {
+        self.session.handle_failure();
+        for unanswered in connection.into_unanswered() {
+            let plan = unanswered.context;
+            self.shared.with(|subscription| subscription.handle_fetch_failure(self.node_id, &plan));
+        }
+    }
+
+    async fn serve(&mut self, connection: &mut Connection<FetchPlan>) -> Result<Leave, RequestError> {
+        let checks = request::epoch_checks(connection.versions());
+        loop {
+            if self.shared.is_closing() {
+                self.close_session(connection).await;
+                return Ok(Leave::Closing);
+            }
+            let now = self.env.now();
+            if let Some(until) = connection.throttled_until(now) {
+                self.idle(connection, Some(until)).await?;
+                continue;
+            }
+            match self.shared.with(|subscription| subscription.poll_fetch(self.node_id, checks, now)) {
+                FetchDecision::Send(plan) => {
+                    self.send(connection, plan)?;
+                    let Some(response) = self.receive(connection).await? else { continue };
+                    self.handle(connection, response).await?;
+                }
+                FetchDecision::Wait(until) => {
+                    let unused_until =
+                        connection.last_used() + self.shared.client.config().connections_max_idle;
+                    if unused_until <= now {
+                        return Ok(Leave::Idle);
+                    }
+                    self.idle(connection, Some(until.map_or(unused_until, |until| until.min(unused_until))))
+                        .await?;
+                }
+            }
+        }
+    }
+
+    fn send(&mut self, connection: &mut Connection<FetchPlan>, plan: FetchPlan) -> Result<(), RequestError> {
+        while let Some(frame) = self.frames.pop() {
+            connection.recycle(frame);
+        }
+        let prepared = request::prepare(&mut self.session, connection.versions(), &self.shared.config, &plan);
+        let submitted = match prepared {
+            Ok((request, version)) => {
+                tracing::trace!(
+                    node_id = self.node_id,
+                    session_id = request.session_id,
+                    session_epoch = request.session_epoch,
+                    partitions = plan.targets.len(),
+                    "fetch"
+                );
+                // A broker may hold an answer back for that long before it begins to be late.
+                let config = &self.shared.client.config().connection;
+                let timeout = config.request_timeout.saturating_add(self.shared.config.fetch_max_wait);
+                connection
+                    .submit(&request, version, timeout, plan)
+                    .map_err(|(error, plan)| (error.into(), plan))
+            }
+            Err(error) => Err((error, plan)),
+        };
+        submitted.map_err(|(error, plan)| {
+            self.session.handle_failure();
+            self.shared.with(|subscription| subscription.handle_fetch_failure(self.node_id, &plan));
+            error
+        })
+    }
+
+    /// The answer to what is in flight; `None` when the consumer is being closed meanwhile.
+    async fn receive(
+        &mut self,
+        connection: &mut Connection<FetchPlan>,
+    ) -> Result<Option<Response<FetchPlan>>, RequestError> {
+        let env = &self.env;
+        let timer = &mut self.timer;
+        let mut closing = pin!(self.shared.closing());
+        poll_fn(|cx| {
+            if let Poll::Ready(Err(error)) = connection.poll_flush(cx) {
+                return Poll::Ready(Err(broken(error)));
+            }
+            if let Poll::Ready(response) = connection.poll_response(cx) {
+                return Poll::Ready(response.map(Some).map_err(broken));
+            }
+            if closing.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(Ok(None));
+            }
+            while timer.poll_until(cx, connection.poll_timeout()).is_ready() {
+                if let Some(error) = connection.timed_out(env.now()) {
+                    return Poll::Ready(Err(broken(error)));
+                }
+            }
+            Poll::Pending
+        })
+        .await
+    }
+
+    async fn handle(
+        &mut self,
+        connection: &mut Connection<FetchPlan>,
+        response: Response<FetchPlan>,
+    ) -> Result<(), RequestError> {
+        let decoded = response.decode::<FetchRequest>();
+        let Response { context: plan, latency, frame, .. } = response;
+        let answer = match decoded {
+            Ok(answer) => answer,
+            Err(error) => {
+                self.session.handle_failure();
+                self.shared.with(|subscription| subscription.handle_fetch_failure(self.node_id, &plan));
+                return Err(RequestError::Decode { address: connection.address().clone(), error });
+            }
+        };
+        tracing::trace!(node_id = self.node_id, bytes = frame.len(), ?latency, "fetched");
+        self.shared.record_fetch(latency, answer.throttle_time_ms);
+        match answer.error_code {
+            ErrorCode::None => {
+                self.failures = 0;
+                self.take(plan, answer, frame);
+                Ok(())
+            }
+            code => {
+                self.session.handle_response(code, answer.session_id, 0, 0);
+                self.shared.with(|subscription| subscription.handle_fetch_failure(self.node_id, &plan));
+                self.refuse(code).await;
+                Ok(())
+            }
+        }
+    }
+
+    /// Hands the batches of an answer on.
+    fn take(&mut self, plan: FetchPlan, answer: FetchResponse, frame: bytes::Bytes) {
+        let frame_bytes = frame.len();
+        let lease = FrameLease::new(frame, self.frames.clone());
+        let isolation_level = self.shared.config.isolation_level;
+        let hints = response::leader_hints(&answer, &self.session);
+        let session_id = answer.session_id;
+        let taken = response::take(answer, &self.session, isolation_level, &lease);
+        self.session.handle_response(ErrorCode::None, session_id, taken.answers.len(), taken.strangers);
+        if taken.strangers > 0 {
+            tracing::warn!(
+                node_id = self.node_id,
+                partitions = taken.strangers,
+                "the broker sent partitions that it was not asked for"
+            );
+        }
+        let (now, unit_random) = (self.env.now(), self.env.random_unit());
+        self.shared.with(|subscription| {
+            subscription.handle_fetched(self.node_id, &plan, taken.answers, frame_bytes, now, unit_random);
+        });
+        if let Some((hints, endpoints)) = hints {
+            self.shared.client.metadata().apply_leader_hints(&hints, &endpoints);
+        }
+    }
+
+    /// The broker refused the whole request. A lost session is opened again at once; but not for ever without a pause.
+    async fn refuse(&mut self, code: ErrorCode) {
+        tracing::debug!(node_id = self.node_id, %code, "fetch refused");
+        if code == ErrorCode::FetchSessionTopicIdError {
+            self.shared.client.metadata().request_update();
+        }
+        self.failures = self.failures.saturating_add(1);
+        if self.failures > 1 || !is_session_error(code) {
+            let backoff = self.shared.client.config().retry_backoff;
+            let until = self.env.deadline_after(backoff.delay(self.failures, self.env.random_unit()));
+            while self.env.now() < until && !self.shared.is_closing() {
+                self.wait(Some(until)).await;
+            }
+        }
+    }
+
+    /// Waits with an open connection, and notices when the broker closes it.
+    async fn idle(
+        &mut self,
+        connection: &mut Connection<FetchPlan>,
+        until: Option<Instant>,
+    ) -> Result<Event, RequestError> {
+        let timer = &mut self.timer;
+        let mut woken = pin!(self.bell.notify.notified());
+        let mut closing = pin!(self.shared.closing());
+        poll_fn(|cx| {
+            if let Poll::Ready(Err(error)) = connection.poll_response(cx) {
+                return Poll::Ready(Err(broken(error)));
+            }
+            if closing.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(Ok(Event::Closing));
+            }
+            if woken.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(Ok(Event::Woken));
+            }
+            timer.poll_until(cx, until).map(|()| Ok(Event::Time))
+        })
+        .await
+    }
+
+    /// Waits without a connection.
+    async fn wait(&mut self, until: Option<Instant>) -> Event {
+        let timer = &mut self.timer;
+        let mut woken = pin!(self.bell.notify.notified());
+        let mut closing = pin!(self.shared.closing());
+        poll_fn(|cx| {
+            if closing.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(Event::Closing);
+            }
+            if woken.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(Event::Woken);
+            }
+            timer.poll_until(cx, until).map(|()| Event::Time)
+        })
+        .await
+    }
+
+    /// Lets the broker forget the session, so that it keeps its place for others. It may be busy with a fetch: it is given a
+    /// moment, and forgets by itself in the end.
+    async fn close_session(&mut self, connection: &mut Connection<FetchPlan>) {
+        let Some((request, version)) = request::close(&mut self.session, connection.versions()) else {
+            return;
+        };
+        let plan = FetchPlan::nothing();
+        if connection.submit(&request, version, SESSION_CLOSE_GRACE, plan).is_err() {
+            return;
+        }
+        let until = self.env.deadline_after(SESSION_CLOSE_GRACE);
+        let answered = poll_fn(|cx| {
+            while connection.in_flight_count() > 0 {
+                if let Poll::Ready(Err(_)) = connection.poll_flush(cx) {
+                    return Poll::Ready(());
+                }
+                match connection.poll_response(cx) {
+                    Poll::Ready(Ok(_)) => {}
+                    Poll::Ready(Err(_)) => return Poll::Ready(()),
+                    Poll::Pending => return Poll::Pending,
+                }
+            }
+            Poll::Ready(())
+        });
+        let _ = self.env.timeout_at(until, answered).await;
+    }
+}
+
+fn broken(error: milena_client::ConnectionError) -> RequestError {
+    RequestError::Connection { error, possibly_sent: true }
+}
+
+fn is_session_error(code: ErrorCode) -> bool {
+    matches!(
+        code,
+        ErrorCode::FetchSessionIdNotFound
+            | ErrorCode::InvalidFetchSessionEpoch
+            | ErrorCode::FetchSessionTopicIdError
+    )
+}

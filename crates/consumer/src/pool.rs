@@ -1,0 +1,107 @@
+//! Buffers on their way back to where they are filled again.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+
+/// Bytes of decompression buffers that are kept for reuse.
+const POOL_BYTES_MAX: usize = 4 << 20;
+/// Frames that wait to be received into again; a connection keeps as many.
+const FRAMES_MAX: usize = 2;
+
+/// Decompression buffers that nobody uses just now.
+#[derive(Debug, Default)]
+pub(crate) struct BufferPool {
+    buffers: Mutex<Pooled>,
+}
+
+#[derive(Debug, Default)]
+struct Pooled {
+    buffers: Vec<Vec<u8>>,
+    bytes: usize,
+}
+
+impl BufferPool {
+    /// An empty buffer, with room from an earlier use if there is one.
+    pub(crate) fn take(&self) -> Vec<u8> {
+        let mut pooled = self.buffers.lock().unwrap_or_else(PoisonError::into_inner);
+        let buffer = pooled.buffers.pop().unwrap_or_default();
+        pooled.bytes -= buffer.capacity();
+        buffer
+    }
+
+    /// Keeps a buffer, unless enough are kept.
+    pub(crate) fn put(&self, mut buffer: Vec<u8>) {
+        buffer.clear();
+        let mut pooled = self.buffers.lock().unwrap_or_else(PoisonError::into_inner);
+        if buffer.capacity() > 0 && pooled.bytes + buffer.capacity() <= POOL_BYTES_MAX {
+            pooled.bytes += buffer.capacity();
+            pooled.buffers.push(buffer);
+        }
+    }
+}
+
+/// Frames whose last slice is gone, on their way back to the connection that receives into them again.
+#[derive(Debug, Default)]
+pub(crate) struct FrameReturn {
+    frames: Mutex<Vec<Bytes>>,
+}
+
+impl FrameReturn {
+    /// The next frame that came back.
+    pub(crate) fn pop(&self) -> Option<Bytes> {
+        self.frames.lock().unwrap_or_else(PoisonError::into_inner).pop()
+    }
+}
+
+/// Held by everything that slices one frame; the last one to let go sends the frame back.
+///
+/// Whoever has slices drops them before the lease.
+#[derive(Debug)]
+pub(crate) struct FrameLease {
+    frame: Bytes,
+    home: Arc<FrameReturn>,
+}
+
+impl FrameLease {
+    pub(crate) fn new(frame: Bytes, home: Arc<FrameReturn>) -> Arc<Self> {
+        Arc::new(Self { frame, home })
+    }
+}
+
+impl Drop for FrameLease {
+    fn drop(&mut self) {
+        let mut frames = self.home.frames.lock().unwrap_or_else(PoisonError::into_inner);
+        if frames.len() < FRAMES_MAX {
+            frames.push(std::mem::take(&mut self.frame));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_comes_back_alone_when_its_last_slice_is_gone() {
+        let home = Arc::new(FrameReturn::default());
+        let frame = Bytes::from(vec![1; 100]);
+        let slice = frame.slice(10..20);
+        let lease = FrameLease::new(frame, home.clone());
+        let other = lease.clone();
+        drop(lease);
+        assert!(home.pop().is_none());
+        drop(slice);
+        drop(other);
+        assert!(home.pop().is_some_and(|frame| frame.try_into_mut().is_ok()));
+    }
+
+    #[test]
+    fn the_pool_keeps_a_bounded_number_of_bytes() {
+        let pool = BufferPool::default();
+        pool.put(Vec::with_capacity(POOL_BYTES_MAX));
+        pool.put(Vec::with_capacity(1));
+        assert!(pool.take().capacity() >= POOL_BYTES_MAX);
+        assert_eq!(pool.take().capacity(), 0);
+    }
+}

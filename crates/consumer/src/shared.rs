@@ -1,0 +1,151 @@
+//! What the consumer and its tasks share.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use milena_client::Client;
+use milena_client::metrics::ConsumerMetrics;
+use tokio::sync::{Notify, watch};
+
+use crate::config::ConsumerConfig;
+use crate::core::{Delivery, Subscription, SubscriptionConfig};
+
+/// The subscription behind one lock, which is taken once per fetch and per batch, and never held across a suspension; and the
+/// bells of those who wait for a change in it.
+pub(crate) struct Shared {
+    pub(crate) client: Client,
+    pub(crate) config: ConsumerConfig,
+    state: Mutex<State>,
+    /// Wakes the task that decodes.
+    pub(crate) decoder: Notify,
+    /// Wakes the task that looks after positions and fetch loops.
+    pub(crate) manager: Notify,
+    closing: watch::Sender<bool>,
+    pub(crate) metrics: Arc<ConsumerMetrics>,
+}
+
+struct State {
+    subscription: Subscription,
+    /// Wakes the application.
+    application: Option<Waker>,
+    loops: BTreeMap<i32, Arc<LoopBell>>,
+}
+
+/// Wakes one fetch loop.
+#[derive(Debug, Default)]
+pub(crate) struct LoopBell {
+    pub(crate) notify: Notify,
+}
+
+impl Shared {
+    pub(crate) fn new(client: Client, config: ConsumerConfig) -> Self {
+        let subscription = Subscription::new(SubscriptionConfig {
+            policy: config.auto_offset_reset,
+            isolation_level: config.isolation_level,
+            fetch_bytes_max: config.fetch_max_bytes as usize,
+            partition_fetch_bytes_max: config.max_partition_fetch_bytes as usize,
+            prefetch_bytes: config.prefetch_bytes,
+            retry_backoff: client.config().retry_backoff,
+            preferred_replica_lease: client.config().metadata_max_age,
+        });
+        let client_id = client.config().connection.client_id.as_deref().unwrap_or_default();
+        Self {
+            metrics: ConsumerMetrics::new(client.metrics_registry(), client_id),
+            client,
+            config,
+            state: Mutex::new(State { subscription, application: None, loops: BTreeMap::new() }),
+            decoder: Notify::new(),
+            manager: Notify::new(),
+            closing: watch::Sender::new(false),
+        }
+    }
+
+    /// Tells all tasks to come to their end.
+    pub(crate) fn close(&self) {
+        self.closing.send_replace(true);
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        *self.closing.borrow()
+    }
+
+    /// Waits until the consumer is being closed.
+    pub(crate) fn closing(&self) -> impl Future<Output = ()> + use<> {
+        let mut closing = self.closing.subscribe();
+        // An error means that the sender is gone: then everything is being closed.
+        async move { drop(closing.wait_for(|closing| *closing).await) }
+    }
+
+    /// The present moment as metrics count it.
+    pub(crate) fn metrics_time(&self) -> Duration {
+        self.client.metrics_time(self.client.env().now())
+    }
+
+    pub(crate) fn record_fetch(&self, latency: Duration, throttle_time_ms: i32) {
+        let throttle_time = Duration::from_millis(u64::try_from(throttle_time_ms).unwrap_or(0));
+        self.metrics.record_fetch(self.metrics_time(), latency, throttle_time);
+    }
+
+    /// Changes the subscription, and wakes whom that concerns.
+    pub(crate) fn with<T>(&self, change: impl FnOnce(&mut Subscription) -> T) -> T {
+        let mut state = self.lock();
+        let result = change(&mut state.subscription);
+        self.ring(state);
+        result
+    }
+
+    /// What comes next for the application, or a wake-up of `cx` when there is something.
+    pub(crate) fn poll_delivery(&self, cx: &mut Context<'_>) -> Poll<Delivery> {
+        let mut state = self.lock();
+        let delivery = state.subscription.poll_delivery();
+        if delivery.is_none() {
+            match &mut state.application {
+                Some(waker) => waker.clone_from(cx.waker()),
+                none => *none = Some(cx.waker().clone()),
+            }
+        }
+        self.ring(state);
+        delivery.map_or(Poll::Pending, Poll::Ready)
+    }
+
+    /// Registers the bell of a broker's fetch loop.
+    pub(crate) fn add_loop(&self, node_id: i32) -> Arc<LoopBell> {
+        let bell = Arc::<LoopBell>::default();
+        self.lock().loops.insert(node_id, bell.clone());
+        bell
+    }
+
+    pub(crate) fn remove_loop(&self, node_id: i32) {
+        self.lock().loops.remove(&node_id);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Wakes outside of the lock, so that nobody wakes up only to wait for it.
+    fn ring(&self, mut state: MutexGuard<'_, State>) {
+        let wakes = state.subscription.take_wakes();
+        let application = state.application.take_if(|_| wakes.application);
+        let bells: Vec<_> =
+            wakes.nodes.iter().filter_map(|node_id| state.loops.get(node_id).cloned()).collect();
+        drop(state);
+        if let Some(waker) = application {
+            waker.wake();
+        }
+        if wakes.decoder {
+            self.decoder.notify_one();
+        }
+        if wakes.manager {
+            self.manager.notify_one();
+        }
+        for bell in bells {
+            bell.notify.notify_one();
+        }
+        if wakes.metadata {
+            self.client.metadata().request_update();
+        }
+    }
+}
