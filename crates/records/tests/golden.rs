@@ -1,41 +1,20 @@
 //! Batches written by Kafka 4.3.1's own classes, read and written here: tests/golden/README.md.
 
+mod common;
+
 use bytes::{Bytes, BytesMut};
+use common::golden;
 use milena_records::{
     Batch, BatchBuilder, BatchEncoder, BatchHeader, Batches, Codec, Compression, ControlType, HeaderRef,
     ProducerStamp, RecordParts, Scratch, TimestampType, TransactionMarker,
 };
-use std::collections::BTreeMap;
 use std::fmt::Write;
 
-const GOLDEN: &str = include_str!("golden/golden.txt");
 const TIME: i64 = 1_700_000_000_000;
-
-struct Case {
-    bytes: Bytes,
-    /// How Kafka reads them.
-    dump: String,
-}
-
-fn cases() -> BTreeMap<&'static str, Case> {
-    GOLDEN
-        .split("== ")
-        .skip(1)
-        .map(|case| {
-            let (name, rest) = case.split_once('\n').unwrap();
-            let (hex, dump) = rest.split_once('\n').unwrap();
-            (name, Case { bytes: from_hex(hex), dump: dump.to_owned() })
-        })
-        .collect()
-}
-
-fn from_hex(hex: &str) -> Bytes {
-    (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
-}
 
 #[test]
 fn every_batch_of_kafkas_reads_as_kafka_reads_it() {
-    let cases = cases();
+    let cases = golden();
     assert!(cases.len() > 50, "only {} cases", cases.len());
     for (name, case) in cases {
         assert_eq!(dump(case.bytes.clone()), case.dump, "{name}");
@@ -44,26 +23,26 @@ fn every_batch_of_kafkas_reads_as_kafka_reads_it() {
 
 #[test]
 fn a_cut_batch_after_whole_ones_is_told_apart() {
-    let mut batches = Batches::new(cases()["several"].bytes.clone());
+    let mut batches = Batches::new(golden()["several"].bytes.clone());
     assert_eq!(batches.by_ref().map(Result::unwrap).count(), 5 + 1 + 1 + 1);
     let rest = batches.remainder().unwrap();
     assert_eq!(rest.available, 100);
-    assert_eq!(rest.needed, Some(cases()["shapes-none"].bytes.len()));
+    assert_eq!(rest.needed, Some(golden()["shapes-none"].bytes.len()));
 }
 
 #[test]
 fn markers_are_recognised() {
     for (name, is_commit) in [("marker-commit", true), ("marker-abort", false)] {
-        let batch = only_batch(&cases()[name].bytes);
+        let batch = only_batch(&golden()[name].bytes);
         let section = batch.decompress(&mut Scratch::new(), &mut Vec::new()).unwrap();
         let record = section.iter().next().unwrap().unwrap();
         let marker = TransactionMarker { is_commit, coordinator_epoch: 31 };
         assert_eq!(TransactionMarker::parse(&record), Ok(Some(marker)));
-        assert_eq!(marker.batch(77, 6, TIME, 4000, 12), cases()[name].bytes, "{name}");
+        assert_eq!(marker.batch(77, 6, TIME, 4000, 12), golden()[name].bytes, "{name}");
     }
-    let batch = only_batch(&cases()["leader-change"].bytes);
+    let batch = only_batch(&golden()["leader-change"].bytes);
     assert_eq!(batch.control_type(&mut Scratch::new()), Ok(Some(ControlType::LeaderChange)));
-    let batch = only_batch(&cases()["shapes-none"].bytes);
+    let batch = only_batch(&golden()["shapes-none"].bytes);
     assert_eq!(batch.control_type(&mut Scratch::new()), Ok(None));
 }
 
@@ -89,14 +68,14 @@ fn a_producers_batch_is_kafkas_to_the_byte() {
         header.base_offset = base_offset;
         header.partition_leader_epoch = 8;
         let written = [&header.to_bytes()[..], sealed.section()].concat();
-        assert_eq!(written, cases()[name].bytes, "{name}");
+        assert_eq!(written, golden()[name].bytes, "{name}");
         assert_eq!(size, written.len());
     }
 }
 
 #[test]
 fn a_brokers_batches_are_kafkas_to_the_byte() {
-    let cases = cases();
+    let cases = golden();
     let rewritten = ["shapes-none", "delete-horizon", "sequence-wraps", "marker-commit", "emptied"];
     for name in rewritten {
         let batch = only_batch(&cases[name].bytes);
@@ -117,7 +96,7 @@ fn a_brokers_batches_are_kafkas_to_the_byte() {
 
 #[test]
 fn the_brokers_changes_keep_the_checksum_right() {
-    let append_time = &cases()["log-append-time"].bytes;
+    let append_time = &golden()["log-append-time"].bytes;
     let mut header = *only_batch(append_time).header();
     header.set_timestamps(TimestampType::CreateTime, TIME + 10_000_000);
     let created = with_header(append_time, &header);
