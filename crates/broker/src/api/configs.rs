@@ -111,9 +111,7 @@ fn repeated<'a>(resources: impl Iterator<Item = (i8, &'a ByteStr)>) -> Repeated 
 
 fn once(repeated: &Repeated, kind: i8, name: &ByteStr) -> Result<(), AdminError> {
     match repeated.get(&(kind, name.clone())) {
-        Some(2..) => {
-            Err(AdminError::new(ErrorCode::InvalidRequest, "Each resource must appear at most once."))
-        }
+        Some(2..) => Err(AdminError::new(ErrorCode::InvalidRequest, "a resource is given more than once")),
         _ => Ok(()),
     }
 }
@@ -122,7 +120,7 @@ fn resource(context: &RequestContext<'_>, kind: i8, name: &str) -> Result<Resour
     match kind {
         TOPIC => Ok(Resource::Topic(name.to_owned())),
         BROKER => broker_named(context.node.id, name).map(Resource::Broker),
-        _ => Err(AdminError::new(ErrorCode::InvalidRequest, format!("Unknown resource type {kind}"))),
+        _ => Err(AdminError::new(ErrorCode::InvalidRequest, format!("unknown resource type {kind}"))),
     }
 }
 
@@ -135,9 +133,9 @@ pub(super) fn broker_named(this: NodeId, name: &str) -> Result<Option<NodeId>, A
     match name.parse::<NodeId>() {
         Ok(node) if node == this => Ok(Some(node)),
         Ok(_) => {
-            invalid(format!("Unexpected broker id, expected {this} or empty string, but received {name}"))
+            invalid(format!("ask broker {name} itself: this is broker {this}, and an empty name means all"))
         }
-        Err(_) => invalid(format!("Broker id must be an integer, but it is: {name}")),
+        Err(_) => invalid(format!("broker {name}: a broker is named by its id")),
     }
 }
 

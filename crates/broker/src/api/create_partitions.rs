@@ -21,7 +21,7 @@ impl Api for CreatePartitionsRequest {
             }
         }
         let duplicate = |name: &ByteStr| {
-            result(name.clone(), Err(AdminError::new(ErrorCode::InvalidRequest, "Duplicate topic name.")))
+            result(name.clone(), Err(AdminError::new(ErrorCode::InvalidRequest, "duplicate topic name")))
         };
         let mut results: Vec<_> = duplicates.iter().map(duplicate).collect();
         let validate_only = self.validate_only;

@@ -39,7 +39,7 @@ impl Api for CreateTopicsRequest {
             .collect();
         let mut repeated: Vec<_> = repeated.into_iter().map(|topic| topic.name).collect();
         repeated.dedup();
-        let duplicate = || AdminError::new(ErrorCode::InvalidRequest, "Duplicate topic name.");
+        let duplicate = || AdminError::new(ErrorCode::InvalidRequest, "duplicate topic name");
         results.extend(repeated.into_iter().map(|name| failed(name, duplicate())));
         CreateTopicsResponse { topics: results, ..Default::default() }.into()
     }
@@ -76,7 +76,7 @@ fn create(
     validate_only: bool,
 ) -> Result<CreatedTopic, AdminError> {
     if topic.name == METADATA_TOPIC {
-        let message = format!("Creation of internal topic {METADATA_TOPIC} is prohibited.");
+        let message = format!("{METADATA_TOPIC} is not an ordinary topic and cannot be created");
         return Err(AdminError::new(ErrorCode::InvalidRequest, message));
     }
     let new = NewTopic {

@@ -66,17 +66,10 @@ struct Deletion<'a> {
 impl Deletion<'_> {
     fn delete(&mut self, name: Option<ByteStr>, id: Uuid) {
         let result = match (&name, id.is_zero()) {
-            (None, true) => {
-                failed(None, id, ErrorCode::InvalidRequest, "Neither topic name nor id were specified.")
-            }
-            (Some(_), false) => failed(
-                name,
-                id,
-                ErrorCode::InvalidRequest,
-                "You may not specify both topic name and topic id.",
-            ),
+            (None, true) => failed(None, id, ErrorCode::InvalidRequest, "a topic without name and id"),
+            (Some(_), false) => failed(name, id, ErrorCode::InvalidRequest, "a topic with both name and id"),
             _ if !self.seen.insert((name.clone(), id)) => {
-                let what = if name.is_some() { "Duplicate topic name." } else { "Duplicate topic id." };
+                let what = if name.is_some() { "duplicate topic name" } else { "duplicate topic id" };
                 failed(name, id, ErrorCode::InvalidRequest, what)
             }
             (Some(wanted), true) => match self.state.delete_topic(wanted) {

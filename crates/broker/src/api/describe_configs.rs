@@ -22,7 +22,7 @@ impl Api for DescribeConfigsRequest {
                 BROKER => describe_broker(context, &state, &resource.resource_name),
                 other => Err(AdminError::new(
                     ErrorCode::InvalidRequest,
-                    format!("Unexpected resource type {other} for resource {}", resource.resource_name),
+                    format!("{}: unknown resource type {other}", resource.resource_name),
                 )),
             };
             match described {

@@ -46,63 +46,58 @@ impl Definition {
         Self { name, kind, default: None, valid }
     }
 
-    /// Checks a value as `ConfigDef.parse` and its validators do; the message is Kafka's.
+    /// Checks a value as `ConfigDef.parse` and its validators do.
     pub(crate) fn check(&self, value: &str) -> Result<(), String> {
-        let invalid =
-            |what: &str| Err(format!("Invalid value {value} for configuration {}: {what}", self.name));
         let trimmed = value.trim();
-        match self.kind {
-            Kind::Boolean if parse_boolean(trimmed).is_none() => {
-                return invalid("Expected value to be either true or false");
-            }
-            Kind::Int if trimmed.parse::<i32>().is_err() => return invalid("Not a number of type INT"),
-            Kind::Long if trimmed.parse::<i64>().is_err() => return invalid("Not a number of type LONG"),
-            Kind::Double if trimmed.parse::<f64>().is_err() => return invalid("Not a number of type DOUBLE"),
-            _ => {}
+        let refuse = |what: &str| Err(format!("{}={value}: {what}", self.name));
+        let is_of_kind = match self.kind {
+            Kind::Boolean => parse_boolean(trimmed).is_some(),
+            Kind::Int => trimmed.parse::<i32>().is_ok(),
+            Kind::Long => trimmed.parse::<i64>().is_ok(),
+            Kind::Double => trimmed.parse::<f64>().is_ok(),
+            Kind::String | Kind::List => true,
+        };
+        if !is_of_kind {
+            return refuse(self.kind.expectation());
         }
         match self.valid {
             Valid::Any => Ok(()),
             Valid::AtLeast(min) => match trimmed.parse::<i64>() {
                 Ok(number) if number >= min => Ok(()),
-                _ => invalid(&format!("Value must be at least {min}")),
+                _ => refuse(&format!("the least is {min}")),
             },
             Valid::ZeroToOne => match trimmed.parse::<f64>() {
-                Ok(number) if number < 0.0 => invalid("Value must be at least 0"),
-                Ok(number) if number <= 1.0 => Ok(()),
-                _ => invalid("Value must be no more than 1"),
+                Ok(number) if (0.0..=1.0).contains(&number) => Ok(()),
+                _ => refuse("give a fraction from 0 to 1"),
             },
             Valid::OneOf(names) if names.contains(&trimmed) => Ok(()),
-            Valid::OneOf(names) => invalid(&format!("String must be one of: {}", names.join(", "))),
-            Valid::SomeOf(names) => self.check_list(trimmed, names),
+            Valid::OneOf(names) => refuse(&format!("give one of {}", names.join(", "))),
+            Valid::SomeOf(names) => {
+                let given = split_list(trimmed);
+                let is_repeated = (1..given.len()).any(|index| given[..index].contains(&given[index]));
+                if given.is_empty() || is_repeated || given.iter().any(|name| !names.contains(name)) {
+                    return refuse(&format!("give some of {}, each once", names.join(", ")));
+                }
+                Ok(())
+            }
             Valid::Level(compression) => {
                 let level = trimmed.parse::<i32>().map_err(|error| error.to_string())?;
-                match Codec::with_level(compression, level) {
-                    Ok(_) => Ok(()),
-                    Err(error) => invalid(&error.to_string()),
-                }
+                Codec::with_level(compression, level)
+                    .map_or_else(|error| refuse(&error.to_string()), |_| Ok(()))
             }
         }
     }
+}
 
-    fn check_list(&self, value: &str, names: &[&str]) -> Result<(), String> {
-        let given = split_list(value);
-        if given.is_empty() {
-            let valid = names.join(", ");
-            return Err(format!(
-                "Configuration '{}' must not be empty. Valid values include: [{valid}]",
-                self.name
-            ));
-        }
-        if (1..given.len()).any(|index| given[..index].contains(&given[index])) {
-            return Err(format!("Configuration '{}' values must not be duplicated.", self.name));
-        }
-        match given.iter().find(|name| !names.contains(name)) {
-            Some(unknown) => Err(format!(
-                "Invalid value {unknown} for configuration {}: String must be one of: {}",
-                self.name,
-                names.join(", ")
-            )),
-            None => Ok(()),
+impl Kind {
+    fn expectation(self) -> &'static str {
+        match self {
+            Self::Boolean => "give true or false",
+            Self::String => "give a text",
+            Self::Int => "give a whole number of 32 bits",
+            Self::Long => "give a whole number of 64 bits",
+            Self::Double => "give a number",
+            Self::List => "give a list separated by commas",
         }
     }
 }
@@ -150,29 +145,22 @@ mod tests {
     }
 
     #[test]
-    fn messages_are_those_of_kafka() {
-        assert_eq!(
-            error(Kind::Int, Valid::Any, "many"),
-            "Invalid value many for configuration some.key: Not a number of type INT"
-        );
-        assert_eq!(
-            error(Kind::Long, Valid::AtLeast(-1), "-2"),
-            "Invalid value -2 for configuration some.key: Value must be at least -1"
-        );
-        assert_eq!(
-            error(Kind::List, Valid::SomeOf(&["compact", "delete"]), "delete,none"),
-            "Invalid value none for configuration some.key: String must be one of: compact, delete"
-        );
-        assert_eq!(
-            error(Kind::Boolean, Valid::Any, "yes"),
-            "Invalid value yes for configuration some.key: Expected value to be either true or false"
-        );
+    fn messages_say_what_is_possible() {
+        assert_eq!(error(Kind::Int, Valid::Any, "many"), "some.key=many: give a whole number of 32 bits");
+        assert_eq!(error(Kind::Long, Valid::AtLeast(-1), "-2"), "some.key=-2: the least is -1");
+        assert_eq!(error(Kind::Boolean, Valid::Any, "yes"), "some.key=yes: give true or false");
+        assert_eq!(error(Kind::Double, Valid::ZeroToOne, "1.5"), "some.key=1.5: give a fraction from 0 to 1");
+        assert_eq!(error(Kind::String, Valid::OneOf(&["a", "b"]), "c"), "some.key=c: give one of a, b");
     }
 
     #[test]
-    fn lists_have_no_duplicates_and_some_value() {
-        assert!(error(Kind::List, Valid::SomeOf(&["a"]), "a,a").contains("must not be duplicated"));
-        assert!(error(Kind::List, Valid::SomeOf(&["a"]), " , ").contains("must not be empty"));
+    fn lists_have_known_values_each_once_and_some() {
+        for value in ["a,a", " , ", "a,c"] {
+            assert!(
+                error(Kind::List, Valid::SomeOf(&["a", "b"]), value)
+                    .ends_with("give some of a, b, each once")
+            );
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use milena_records::{Codec, Compression, TimestampType};
 
-use super::definition::{Definition, Kind, Valid, parse_boolean, split_list};
+use super::definition::{Definition, Kind, Valid, nearest, parse_boolean, split_list};
 
 /// A topic's key, and the broker's keys that give its default, the first one that is set.
 pub(crate) struct TopicKey {
@@ -205,10 +205,10 @@ pub(crate) fn topic_key(name: &str) -> Option<&'static TopicKey> {
     TOPIC_KEYS.binary_search_by(|key| key.definition.name.cmp(name)).ok().map(|index| &TOPIC_KEYS[index])
 }
 
-/// Checks the overrides of a topic: known names, valid values, no contradiction. The messages are Kafka's.
+/// Checks the overrides of a topic: known names, valid values, no contradiction.
 pub(crate) fn check_topic_overrides(overrides: &BTreeMap<String, String>) -> Result<(), String> {
     for (name, value) in overrides {
-        let key = topic_key(name).ok_or_else(|| format!("Unknown topic config name: {name}"))?;
+        let key = topic_key(name).ok_or_else(|| unknown(name))?;
         key.definition.check(value)?;
     }
     let number =
@@ -216,10 +216,16 @@ pub(crate) fn check_topic_overrides(overrides: &BTreeMap<String, String>) -> Res
     let (min_lag, max_lag) = (number("min.compaction.lag.ms", 0), number("max.compaction.lag.ms", i64::MAX));
     if min_lag > max_lag {
         return Err(format!(
-            "conflict topic config setting min.compaction.lag.ms ({min_lag}) > max.compaction.lag.ms ({max_lag})"
+            "min.compaction.lag.ms={min_lag} exceeds max.compaction.lag.ms={max_lag}; lower the one or raise the other"
         ));
     }
     Ok(())
+}
+
+fn unknown(name: &str) -> String {
+    let known = TOPIC_KEYS.iter().filter(|key| !key.is_internal()).map(|key| key.definition.name);
+    let hint = nearest(name, known).map(|near| format!("; did you mean {near}?")).unwrap_or_default();
+    format!("unknown topic config {name}{hint}")
 }
 
 /// A topic's effective configuration, as far as the broker acts on it.
@@ -334,11 +340,12 @@ mod tests {
         };
         assert_eq!(
             check_topic_overrides(&overrides(&[("retention", "1")])),
-            Err("Unknown topic config name: retention".to_owned())
+            Err("unknown topic config retention; did you mean retention.ms?".to_owned())
         );
         let lags = overrides(&[("min.compaction.lag.ms", "5"), ("max.compaction.lag.ms", "4")]);
         assert!(
-            check_topic_overrides(&lags).is_err_and(|message| message.starts_with("conflict topic config"))
+            check_topic_overrides(&lags)
+                .is_err_and(|message| message.starts_with("min.compaction.lag.ms=5 exceeds"))
         );
     }
 }

@@ -19,7 +19,7 @@ const ZSTD_SINCE_PRODUCE_VERSION: i16 = 7;
 /// Where the timestamp type is in a batch's attributes.
 const LOG_APPEND_TIME_BIT: i16 = 0x08;
 
-/// How many record errors the summary repeats, as Kafka does.
+/// How many record errors the summary repeats.
 const ERRORS_IN_MESSAGE: usize = 3;
 
 /// A batch that may be appended: its offsets and leader epoch are not assigned yet.
@@ -209,7 +209,7 @@ fn check_records(
     for (index, record) in section.iter().enumerate() {
         let record = record.map_err(unreadable)?;
         let error = if config.compact && record.key.is_none() {
-            Some((RecordErrorKind::Record, "Compacted topic cannot accept message without key".to_owned()))
+            Some((RecordErrorKind::Record, "a compacted topic needs records with keys".to_owned()))
         } else {
             check_timestamp(header, config, record.offset, record.timestamp, now_ms)
                 .map(|message| (RecordErrorKind::Timestamp, message))
@@ -235,32 +235,23 @@ fn check_timestamp(
         let too_old = age_ms > config.timestamp_before_max_ms;
         let too_new = age_ms.saturating_neg() > config.timestamp_after_max_ms;
         return (too_old || too_new).then(|| {
-            let earliest = now_ms.wrapping_sub(config.timestamp_before_max_ms);
-            let latest = now_ms.wrapping_add(config.timestamp_after_max_ms);
+            let (before, after) = (config.timestamp_before_max_ms, config.timestamp_after_max_ms);
             format!(
-                "Timestamp {timestamp} of message with offset {offset} is out of range. The timestamp should be \
-                 within [{earliest}, {latest}]"
+                "timestamp {timestamp} of the record at {offset} is out of range: at most {before} ms before and \
+                 {after} ms after {now_ms}"
             )
         });
     }
-    (header.timestamp_type() == TimestampType::LogAppendTime).then(|| {
-        format!("Invalid timestamp type in message at {offset}. Producer should not set timestamp type to LogAppendTime.")
-    })
+    (header.timestamp_type() == TimestampType::LogAppendTime)
+        .then(|| format!("the record at {offset} claims the broker's timestamp type, LogAppendTime"))
 }
 
 fn invalid_records(errors: Vec<RecordError>) -> AppendError {
-    if errors.iter().any(|error| error.kind == RecordErrorKind::Timestamp) {
-        let message = "One or more records have been rejected due to invalid timestamp".to_owned();
-        return AppendError::InvalidRecords { message, errors, timestamps: true };
-    }
+    let timestamps = errors.iter().any(|error| error.kind == RecordErrorKind::Timestamp);
+    let what = if timestamps { "invalid timestamps" } else { "invalid records" };
     let shown: Vec<_> = errors.iter().take(ERRORS_IN_MESSAGE).map(|error| error.message.as_str()).collect();
-    let message = format!(
-        "One or more records have been rejected due to {} record errors in total, and only showing the first three \
-         errors at most: [{}]",
-        errors.len(),
-        shown.join(", ")
-    );
-    AppendError::InvalidRecords { message, errors, timestamps: false }
+    let message = format!("batch refused, {what} ({} in all): {}", errors.len(), shown.join("; "));
+    AppendError::InvalidRecords { message, errors, timestamps }
 }
 
 /// Writes the records anew, compressed as `target` says, with consecutive offsets.

@@ -44,7 +44,10 @@ impl TryFrom<i8> for AlterOperation {
             1 => Ok(Self::Delete),
             2 => Ok(Self::Append),
             3 => Ok(Self::Subtract),
-            _ => Err(AdminError::new(ErrorCode::InvalidRequest, format!("Unknown operations type {code}"))),
+            _ => Err(AdminError::new(
+                ErrorCode::InvalidRequest,
+                format!("unknown operation {code}; it is 0 to 3"),
+            )),
         }
     }
 }
@@ -88,9 +91,7 @@ impl ClusterState {
             AlterOperation::Delete => drop(values.remove(&change.name)),
             AlterOperation::Append | AlterOperation::Subtract => {
                 if !is_list(resource, &change.name) {
-                    let operation = format!("{:?}", change.operation).to_uppercase();
-                    let message =
-                        format!("Can't {operation} to key {} because its type is not LIST.", change.name);
+                    let message = format!("{} is not a list: set it instead", change.name);
                     return Err(AdminError::new(ErrorCode::InvalidConfig, message));
                 }
                 let current = self.current_value(resource, values, &change.name);
@@ -137,7 +138,7 @@ impl ClusterState {
                 check_topic_overrides(&values)
                     .map_err(|message| AdminError::new(ErrorCode::InvalidConfig, message))?;
                 if self.topic(topic).is_none() {
-                    let message = format!("The topic '{topic}' does not exist.");
+                    let message = format!("there is no topic {topic}");
                     return Err(AdminError::new(ErrorCode::UnknownTopicOrPartition, message));
                 }
                 if !validate_only {
@@ -172,15 +173,11 @@ fn check_alterations(alterations: &[Alteration]) -> Result<(), AdminError> {
     let is_repeated =
         |index: usize| alterations[..index].iter().any(|before| before.name == alterations[index].name);
     if (1..alterations.len()).any(is_repeated) {
-        return invalid("Error due to duplicate config keys".to_owned());
+        return invalid("a config key is given more than once".to_owned());
     }
     let is_null = |change: &&Alteration| change.operation != AlterOperation::Delete && change.value.is_none();
     let nulls: Vec<_> = alterations.iter().filter(is_null).map(|change| change.name.as_str()).collect();
-    if nulls.is_empty() {
-        Ok(())
-    } else {
-        invalid(format!("Null value not supported for : {}", nulls.join(", ")))
-    }
+    if nulls.is_empty() { Ok(()) } else { invalid(format!("configs without a value: {}", nulls.join(", "))) }
 }
 
 fn check_dynamic(values: &Values) -> Result<(), AdminError> {
@@ -191,7 +188,7 @@ fn check_dynamic(values: &Values) -> Result<(), AdminError> {
                 .definition
                 .check(value)
                 .map_err(|message| AdminError::new(ErrorCode::InvalidRequest, message))?,
-            Some(_) => return invalid(format!("Cannot update these configs dynamically: Set({name})")),
+            Some(_) => return invalid(format!("{name} cannot be changed while the broker runs")),
             // Kafka takes names that it does not know: they may be meant for plugins.
             None => {}
         }

@@ -28,17 +28,12 @@ pub(crate) fn place(
     let down = by_alternating_racks(places.iter().filter(|place| !place.alive));
     if replication_factor > places.len() {
         return Err(refused(format!(
-            "Unable to replicate the partition {replication_factor} time(s): The target replication factor of \
-             {replication_factor} cannot be reached because only {} broker(s) are registered or some brokers have \
-             all their log directories cordoned.",
+            "replication factor {replication_factor} needs as many brokers, and there is only {} broker(s)",
             places.len()
         )));
     }
     if alive.is_empty() {
-        return Err(refused(format!(
-            "Unable to replicate the partition {replication_factor} time(s): All brokers are currently fenced, or \
-             have all their log directories cordoned."
-        )));
+        return Err(refused("no broker is alive to lead a partition".to_owned()));
     }
     let replicas_of = |partition: usize| {
         let turned = alive.iter().cycle().skip((start + partition) % alive.len()).take(alive.len());

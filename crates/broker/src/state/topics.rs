@@ -114,11 +114,11 @@ impl ClusterState {
         let present = topic.partitions.len() as i32;
         let refused = |message: String| Err(AdminError::new(ErrorCode::InvalidPartitions, message));
         if new.count == present {
-            return refused(format!("Topic already has {present} partition(s)."));
+            return refused(format!("{}: there are {present} partitions already", new.topic));
         }
         if new.count < present {
             return refused(format!(
-                "The topic {} currently has {present} partition(s); {} would not be an increase.",
+                "{}: there are {present} partitions, and {} would take some away; partitions can only be added",
                 new.topic, new.count
             ));
         }
@@ -132,7 +132,7 @@ impl ClusterState {
                 return Err(AdminError::new(
                     ErrorCode::InvalidReplicaAssignment,
                     format!(
-                        "Attempted to add {added} additional partition(s), but only {} assignment(s) were specified.",
+                        "{added} partition(s) are to be added, but {} assignment(s) are given",
                         given.len()
                     ),
                 ));
@@ -153,7 +153,7 @@ impl ClusterState {
 
     fn check_is_new(&self, name: &str) -> Result<(), AdminError> {
         if self.topics.contains_key(name) {
-            let message = format!("Topic '{name}' already exists.");
+            let message = format!("{name}: the topic exists already");
             return Err(AdminError::new(ErrorCode::TopicAlreadyExists, message));
         }
         // Metrics replace dots by underscores, so such names may not differ in nothing else.
@@ -162,7 +162,7 @@ impl ClusterState {
         match self.topics.keys().filter(|_| has_collision_chars).find(collides) {
             Some(other) => Err(AdminError::new(
                 ErrorCode::InvalidTopicException,
-                format!("Topic '{name}' collides with existing topic: {other}"),
+                format!("{name}: differs from topic {other} only in dots and underscores"),
             )),
             None => Ok(()),
         }
@@ -174,11 +174,11 @@ impl ClusterState {
             return self.assign_as_given(new);
         }
         if new.replication_factor < -1 || new.replication_factor == 0 {
-            let message = "Replication factor must be larger than 0, or -1 to use the default value.";
+            let message = "replication factor must be at least 1, or -1 for the default";
             return Err(AdminError::new(ErrorCode::InvalidReplicationFactor, message));
         }
         if new.partitions < -1 || new.partitions == 0 {
-            let message = "Number of partitions was set to an invalid non-positive value.";
+            let message = "partitions must be at least 1, or -1 for the default";
             return Err(AdminError::new(ErrorCode::InvalidPartitions, message));
         }
         let settings = self.settings.clone();
@@ -196,26 +196,21 @@ impl ClusterState {
     fn assign_as_given(&self, new: &NewTopic) -> Result<Vec<Vec<NodeId>>, AdminError> {
         let invalid = |message: &str| Err(AdminError::new(ErrorCode::InvalidRequest, message));
         if new.replication_factor != -1 {
-            return invalid(
-                "A manual partition assignment was specified, but replication factor was not set to -1.",
-            );
+            return invalid("replicas are assigned by hand, so leave the replication factor at -1");
         }
         if new.partitions != -1 {
-            return invalid(
-                "A manual partition assignment was specified, but numPartitions was not set to -1.",
-            );
+            return invalid("replicas are assigned by hand, so leave the number of partitions at -1");
         }
         let mut by_partition: Vec<Option<&Vec<NodeId>>> = vec![None; new.assignments.len()];
         for (partition, replicas) in &new.assignments {
             let place = usize::try_from(*partition).ok().and_then(|index| by_partition.get_mut(index));
             match place {
                 None => {
-                    let message = "partitions should be a consecutive 0-based integer sequence";
+                    let message = "assigned partitions must be consecutive from 0";
                     return Err(AdminError::new(ErrorCode::InvalidReplicaAssignment, message));
                 }
                 Some(Some(_)) => {
-                    let message =
-                        format!("Found multiple manual partition assignments for partition {partition}");
+                    let message = format!("partition {partition} is assigned more than once");
                     return Err(AdminError::new(ErrorCode::InvalidReplicaAssignment, message));
                 }
                 Some(place) => *place = Some(replicas),
@@ -233,34 +228,28 @@ impl ClusterState {
     ) -> Result<(), AdminError> {
         let invalid = |message: String| Err(AdminError::new(ErrorCode::InvalidReplicaAssignment, message));
         if replicas.is_empty() {
-            return invalid("The manual partition assignment includes an empty replica list.".to_owned());
+            return invalid(format!("partition {partition} is assigned an empty list of replicas"));
         }
         for (number, node) in replicas.iter().enumerate() {
             if !self.nodes.contains_key(node) {
                 return invalid(format!(
-                    "The manual partition assignment includes broker {node}, but no such broker is registered."
+                    "partition {partition} is assigned to broker {node}, which does not exist"
                 ));
             }
             if replicas[..number].contains(node) {
-                return invalid(format!(
-                    "The manual partition assignment includes the broker {node} more than once."
-                ));
+                return invalid(format!("partition {partition} is assigned to broker {node} more than once"));
             }
         }
         if let Some(expected) = replication_factor
             && expected != replicas.len()
         {
+            let given = replicas.len();
             return invalid(format!(
-                "The manual partition assignment includes a partition with {} replica(s), but this is not consistent \
-                 with previous partitions, which have {expected} replica(s).",
-                replicas.len()
+                "partition {partition} has {given} replicas, and others have {expected}"
             ));
         }
         if !replicas.iter().any(|node| self.is_alive(*node)) {
-            return invalid(format!(
-                "All brokers specified in the manual partition assignment for partition {partition} are fenced or \
-                 in controlled shutdown."
-            ));
+            return invalid(format!("partition {partition} is assigned only to brokers that are down"));
         }
         Ok(())
     }
@@ -321,23 +310,21 @@ impl ClusterState {
     }
 }
 
-/// Checks a topic's name as Kafka does; the message is Kafka's.
+/// Checks a topic's name as Kafka does (Java: `Topic.validate`).
 pub(crate) fn validate_topic_name(name: &str) -> Result<(), String> {
     let is_legal = |char: char| char.is_ascii_alphanumeric() || matches!(char, '.' | '_' | '-');
     let why = match name {
-        "" => "the empty string is not allowed".to_owned(),
-        "." | ".." => format!("'{name}' is not allowed"),
+        "" => "it is empty".to_owned(),
+        "." | ".." => "it is a path".to_owned(),
         _ if name.len() > TOPIC_NAME_MAX => {
-            format!("the length of '{name}' is longer than the max allowed length {TOPIC_NAME_MAX}")
+            format!("it has {} characters, more than {TOPIC_NAME_MAX}", name.len())
         }
         _ if !name.chars().all(is_legal) => {
-            format!(
-                "'{name}' contains one or more characters other than ASCII alphanumerics, '.', '_' and '-'"
-            )
+            "use only ASCII letters and digits, dots, underscores and dashes".to_owned()
         }
         _ => return Ok(()),
     };
-    Err(format!("Topic name is invalid: {why}"))
+    Err(format!("topic name {name:?} is invalid: {why}"))
 }
 
 /// Whether a topic is Kafka's own.
@@ -347,14 +334,17 @@ pub(crate) fn is_internal(name: &str) -> bool {
 
 /// The answer to a request for more than [`PARTITIONS_PER_REQUEST_MAX`] partitions.
 pub(crate) fn too_many_partitions() -> AdminError {
-    AdminError::new(ErrorCode::PolicyViolation, "Excessively large number of partitions per request.")
+    AdminError::new(
+        ErrorCode::PolicyViolation,
+        format!("a request may create at most {PARTITIONS_PER_REQUEST_MAX} partitions"),
+    )
 }
 
 fn collect_overrides(configs: &[(ByteStr, Option<ByteStr>)]) -> Result<Values, AdminError> {
     let nulls: Vec<_> =
         configs.iter().filter(|(_, value)| value.is_none()).map(|(name, _)| name.as_str()).collect();
     if !nulls.is_empty() {
-        let message = format!("Null value not supported for topic configs: {}", nulls.join(","));
+        let message = format!("topic configs without a value: {}", nulls.join(", "));
         return Err(AdminError::new(ErrorCode::InvalidConfig, message));
     }
     let given =

@@ -1,0 +1,178 @@
+//! What strangers send: the connection ends, and nothing else happens.
+
+use std::time::Duration;
+
+use bytes::{BufMut, BytesMut};
+use kafka_protocol::messages::ApiVersionsRequest;
+use milena_broker::{ApiKey, Cluster};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::support::*;
+
+/// A connection that is closed for what it sent, on a broker that goes on.
+async fn is_refused(bytes: &[u8]) {
+    let cluster = Cluster::builder().start().await.expect("starts");
+    let mut stranger = Connection::open(&cluster.bootstrap()).await;
+    stranger.send_raw(bytes).await;
+    assert!(stranger.is_closed().await);
+    cluster.until(|cluster| cluster.connections(1) == 0).await;
+    assert_eq!(cluster.connections_refused(), 1);
+    assert_eq!(cluster.requests(ApiKey::ApiVersions), 0);
+    serves(&cluster).await;
+}
+
+async fn serves(cluster: &Cluster) {
+    let mut client = Connection::open(&cluster.bootstrap()).await;
+    let request = ApiVersionsRequest::default()
+        .with_client_software_name(text("oracle"))
+        .with_client_software_version(text("1"));
+    assert_eq!(client.call(3, &request).await.error_code, 0);
+}
+
+fn framed(body: &[u8]) -> BytesMut {
+    let mut frame = BytesMut::new();
+    frame.put_u32(body.len() as u32);
+    frame.put(body);
+    frame
+}
+
+#[tokio::test]
+async fn http_is_refused() {
+    is_refused(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+}
+
+#[tokio::test]
+async fn tls_is_refused() {
+    is_refused(&[0x16, 0x03, 0x01, 0x02, 0x00, 0x01, 0x00, 0x01, 0xFC]).await;
+}
+
+#[tokio::test]
+async fn a_negative_length_is_refused() {
+    is_refused(&[0xFF, 0xFF, 0xFF, 0xFF]).await;
+}
+
+#[tokio::test]
+async fn a_length_beyond_the_limit_is_refused() {
+    is_refused(&[0x7F, 0xFF, 0xFF, 0xFF, 0, 0]).await;
+}
+
+#[tokio::test]
+async fn a_large_first_frame_is_refused() {
+    is_refused(&[0x00, 0x10, 0x00, 0x00]).await;
+}
+
+#[tokio::test]
+async fn an_unknown_api_is_refused() {
+    is_refused(&framed(b"\x03\xE7\x00\x00\x00\x00\x00\x01\x00\x01c")).await;
+}
+
+#[tokio::test]
+async fn an_api_that_is_not_offered_is_refused() {
+    // JoinGroup version 0.
+    is_refused(&framed(b"\x00\x0B\x00\x00\x00\x00\x00\x01\x00\x01c")).await;
+}
+
+#[tokio::test]
+async fn a_version_that_is_not_offered_is_refused() {
+    // Metadata version 99.
+    is_refused(&framed(b"\x00\x03\x00\x63\x00\x00\x00\x01\x00\x01c\x00")).await;
+}
+
+#[tokio::test]
+async fn a_body_that_ends_early_is_refused() {
+    // Metadata version 1 with an array of a thousand million topics.
+    is_refused(&framed(b"\x00\x03\x00\x01\x00\x00\x00\x01\x00\x01c\x3B\x9A\xCA\x00")).await;
+}
+
+#[tokio::test]
+async fn an_empty_frame_is_refused() {
+    is_refused(&framed(b"")).await;
+}
+
+#[tokio::test]
+async fn a_client_that_vanishes_in_the_middle_of_a_frame_leaves_nothing() {
+    let cluster = Cluster::builder().start().await.expect("starts");
+    let mut client = cluster.connect(&cluster.bootstrap()).expect("connects");
+    client.write_all(&[0, 0, 1, 0, 0, 3]).await.expect("written");
+    cluster.until(|cluster| cluster.connections(1) == 1).await;
+    drop(client);
+    cluster.until(|cluster| cluster.connections(1) == 0).await;
+    serves(&cluster).await;
+}
+
+#[tokio::test]
+async fn a_client_that_vanishes_while_its_fetch_waits_leaves_nothing() {
+    let cluster = Cluster::builder().start().await.expect("starts");
+    let mut client = Connection::open(&cluster.bootstrap()).await;
+    client.create_topic("t", &[]).await;
+    let partition = kafka_protocol::messages::fetch_request::FetchPartition::default()
+        .with_current_leader_epoch(-1)
+        .with_partition_max_bytes(1);
+    client.send(12, &fetch_request("t", vec![partition]).with_max_wait_ms(i32::MAX)).await;
+    cluster.until(|cluster| cluster.requests(ApiKey::Fetch) == 1).await;
+    drop(client);
+    cluster.until(|cluster| cluster.connections(1) == 0).await;
+}
+
+#[tokio::test]
+async fn idle_connections_are_closed() {
+    let cluster = Cluster::builder().config("connections.max.idle.ms", "50").start().await.expect("starts");
+    let mut silent = Connection::open(&cluster.bootstrap()).await;
+    assert!(silent.is_closed().await);
+}
+
+#[tokio::test]
+async fn connections_beyond_the_limit_are_closed() {
+    let cluster = Cluster::builder().config("max.connections", "2").start().await.expect("starts");
+    let first = Connection::open(&cluster.bootstrap()).await;
+    let _second = Connection::open(&cluster.bootstrap()).await;
+    cluster.until(|cluster| cluster.connections(1) == 2).await;
+    assert!(Connection::open(&cluster.bootstrap()).await.is_closed().await);
+    drop(first);
+    cluster.until(|cluster| cluster.connections(1) == 1).await;
+    serves(&cluster).await;
+}
+
+#[tokio::test]
+async fn the_same_broker_is_there_without_a_socket() {
+    let cluster = Cluster::builder().in_memory().nodes(2).start().await.expect("starts");
+    assert_eq!(cluster.bootstrap(), "127.0.0.1:9092,127.0.0.1:9093");
+    let mut client = cluster.connect("127.0.0.1:9093").expect("connects");
+    client.write_all(&framed(b"\x00\x12\x00\x00\x00\x00\x00\x05\x00\x01c")).await.expect("written");
+    let len = client.read_u32().await.expect("an answer");
+    let mut answer = vec![0; len as usize];
+    client.read_exact(&mut answer).await.expect("the whole answer");
+    assert_eq!(answer[..6], [0, 0, 0, 5, 0, 0]);
+    let refused = cluster.connect("127.0.0.1:9094").expect_err("nobody listens there");
+    assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
+}
+
+#[tokio::test]
+async fn a_dropped_cluster_closes_its_connections_and_ports() {
+    let cluster = Cluster::builder().start().await.expect("starts");
+    let address = cluster.bootstrap();
+    let mut client = Connection::open(&address).await;
+    cluster.until(|cluster| cluster.connections(1) == 1).await;
+    drop(cluster);
+    assert!(client.is_closed().await);
+    let refused = async { while tokio::net::TcpStream::connect(&address).await.is_ok() {} };
+    tokio::time::timeout(PATIENCE, refused).await.expect("the port is closed");
+}
+
+#[tokio::test]
+async fn a_stopped_cluster_has_freed_its_ports() {
+    let cluster = Cluster::builder().start().await.expect("starts");
+    let address = cluster.bootstrap();
+    cluster.shutdown().await;
+    let port = address.rsplit(':').next().and_then(|port| port.parse().ok()).expect("a port");
+    let again = Cluster::builder().port(port).start().await.expect("the port is free");
+    assert_eq!(again.bootstrap(), address);
+}
+
+#[tokio::test]
+async fn three_nodes_are_ready_in_no_time() {
+    let begun = std::time::Instant::now();
+    let cluster = Cluster::builder().nodes(3).start().await.expect("starts");
+    assert!(begun.elapsed() < Duration::from_millis(500), "{:?}", begun.elapsed());
+    assert_eq!(cluster.nodes().collect::<Vec<_>>(), [1, 2, 3]);
+}
