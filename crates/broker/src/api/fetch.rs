@@ -9,7 +9,7 @@ use milena_protocol::messages::fetch_response::{
     EpochEndOffset, FetchableTopicResponse, LeaderIdAndEpoch, NodeEndpoint, PartitionData,
 };
 use milena_protocol::messages::{FetchRequest, FetchResponse};
-use milena_protocol::{ErrorCode, Records};
+use milena_protocol::{ByteStr, ErrorCode, Records, Uuid};
 use tokio::select;
 
 use super::Api;
@@ -35,7 +35,7 @@ impl Api for FetchRequest {
             max_wait: Duration::from_millis(size(self.max_wait_ms) as u64),
             read_committed: self.isolation_level == READ_COMMITTED,
         };
-        let request = session_request(self, context.version);
+        let request = session_request(context, self);
         let session = lock(&context.node.sessions).begin(request, context.now_ms());
         let targets: Vec<_> = session
             .partitions()
@@ -120,10 +120,21 @@ impl Target {
             if by_id { state.topic_by_id(&key.topic_id).cloned() } else { state.topic(&key.topic).cloned() }
         };
         let partition = match &topic {
-            None if by_id => Err(ErrorCode::UnknownTopicId),
+            None if by_id => Err(Self::gone(context, key)),
             topic => context.partition(topic.as_ref(), key.partition),
         };
         Self { key: key.clone(), position, partition }
+    }
+
+    /// The error for a topic id that is not known: it never was, or the topic was there when the session began and
+    /// has since been deleted, and perhaps created again (Java: `CachedPartition.maybeResolveUnknownName`).
+    fn gone(context: &RequestContext<'_>, key: &FetchKey) -> ErrorCode {
+        let state = context.shared.state();
+        match state.topic(&key.topic).and_then(|topic| topic.partition(key.partition)) {
+            Some(_) => ErrorCode::InconsistentTopicId,
+            None if key.topic.is_empty() => ErrorCode::UnknownTopicId,
+            None => ErrorCode::UnknownTopicOrPartition,
+        }
     }
 }
 
@@ -294,10 +305,15 @@ fn point_to_leaders(
     hints
 }
 
-fn session_request(request: FetchRequest, version: i16) -> SessionRequest {
+fn session_request(context: &RequestContext<'_>, request: FetchRequest) -> SessionRequest {
+    let state = context.shared.state();
     // What a session keeps must not pin the frame in which it came.
+    let name_of = |name: ByteStr, id: &Uuid| match state.topic_by_id(id) {
+        Some(topic) => topic.name.clone(),
+        None => name.detached(),
+    };
     let of_topic = |topic: FetchTopic| {
-        let name = topic.topic.detached();
+        let name = name_of(topic.topic, &topic.topic_id);
         topic.partitions.into_iter().map(move |partition| {
             let key =
                 FetchKey { topic: name.clone(), topic_id: topic.topic_id, partition: partition.partition };
@@ -311,7 +327,7 @@ fn session_request(request: FetchRequest, version: i16) -> SessionRequest {
         })
     };
     let forgotten = |topic: ForgottenTopic| {
-        let name = topic.topic.detached();
+        let name = name_of(topic.topic, &topic.topic_id);
         topic.partitions.into_iter().map(move |partition| FetchKey {
             topic: name.clone(),
             topic_id: topic.topic_id,
@@ -321,7 +337,7 @@ fn session_request(request: FetchRequest, version: i16) -> SessionRequest {
     SessionRequest {
         session_id: request.session_id,
         session_epoch: request.session_epoch,
-        uses_topic_ids: version >= TOPIC_IDS_SINCE_VERSION,
+        uses_topic_ids: context.version >= TOPIC_IDS_SINCE_VERSION,
         partitions: request.topics.into_iter().flat_map(of_topic).collect(),
         forgotten: request.forgotten_topics_data.into_iter().flat_map(forgotten).collect(),
     }

@@ -9,7 +9,6 @@ use milena_protocol::messages::list_offsets_response::{
 };
 use milena_protocol::messages::{ListOffsetsRequest, ListOffsetsResponse};
 use milena_protocol::{ByteStr, ErrorCode};
-use milena_records::Scratch;
 
 use super::Api;
 use crate::node::{Reply, RequestContext};
@@ -59,32 +58,30 @@ const NOTHING: Found = Found { timestamp: -1, offset: -1, leader_epoch: -1 };
 impl Api for ListOffsetsRequest {
     async fn handle(self, context: &RequestContext<'_>) -> Reply<ListOffsetsResponse> {
         let duplicates = duplicates(&self.topics);
-        let mut scratch = Scratch::new();
         let read_committed = self.isolation_level == READ_COMMITTED;
-        let mut partition_of = |name: &ByteStr,
-                                topic: Option<&std::sync::Arc<Topic>>,
-                                asked: &ListOffsetsPartition| {
-            if duplicates.contains(&(name.clone(), asked.partition_index)) {
-                return failed(asked, ErrorCode::InvalidRequest);
-            }
-            let Some(wanted) = Wanted::from_timestamp(asked.timestamp, context.version) else {
-                return failed(asked, ErrorCode::UnsupportedVersion);
+        let partition_of =
+            |name: &ByteStr, topic: Option<&std::sync::Arc<Topic>>, asked: &ListOffsetsPartition| {
+                if duplicates.contains(&(name.clone(), asked.partition_index)) {
+                    return failed(asked, ErrorCode::InvalidRequest);
+                }
+                let Some(wanted) = Wanted::from_timestamp(asked.timestamp, context.version) else {
+                    return failed(asked, ErrorCode::UnsupportedVersion);
+                };
+                let found = context.partition(topic, asked.partition_index).and_then(|partition| {
+                    find(context, &partition, wanted, asked.current_leader_epoch, read_committed)
+                });
+                match found {
+                    Ok(found) => ListOffsetsPartitionResponse {
+                        partition_index: asked.partition_index,
+                        timestamp: found.timestamp,
+                        offset: found.offset,
+                        // Older answers have no such field.
+                        leader_epoch: if context.version >= 4 { found.leader_epoch } else { -1 },
+                        ..Default::default()
+                    },
+                    Err(error) => failed(asked, error),
+                }
             };
-            let found = context.partition(topic, asked.partition_index).and_then(|partition| {
-                find(context, &partition, wanted, asked.current_leader_epoch, read_committed, &mut scratch)
-            });
-            match found {
-                Ok(found) => ListOffsetsPartitionResponse {
-                    partition_index: asked.partition_index,
-                    timestamp: found.timestamp,
-                    offset: found.offset,
-                    // Older answers have no such field.
-                    leader_epoch: if context.version >= 4 { found.leader_epoch } else { -1 },
-                    ..Default::default()
-                },
-                Err(error) => failed(asked, error),
-            }
-        };
         let topics = self.topics.iter().map(|asked| {
             let topic = context.shared.state().topic(&asked.name).cloned();
             ListOffsetsTopicResponse {
@@ -116,7 +113,6 @@ fn find(
     wanted: Wanted,
     known_leader_epoch: i32,
     read_committed: bool,
-    scratch: &mut Scratch,
 ) -> Result<Found, ErrorCode> {
     let state = partition.lock();
     state.check_readable(context.node.id, known_leader_epoch)?;
@@ -135,12 +131,14 @@ fn find(
             leader_epoch: log.earliest_leader_epoch().unwrap_or(-1),
         }),
         Wanted::LatestTiered | Wanted::EarliestPendingUpload => None,
-        Wanted::MaxTimestamp => {
-            log.offset_of_max_timestamp(scratch).map(record).filter(|found| found.offset < end)
-        }
-        Wanted::At(timestamp) => {
-            log.offset_for_timestamp(timestamp, scratch).map(record).filter(|found| found.offset < end)
-        }
+        Wanted::MaxTimestamp => log
+            .offset_of_max_timestamp(&mut context.workspace())
+            .map(record)
+            .filter(|found| found.offset < end),
+        Wanted::At(timestamp) => log
+            .offset_for_timestamp(timestamp, &mut context.workspace())
+            .map(record)
+            .filter(|found| found.offset < end),
     };
     Ok(found.unwrap_or(NOTHING))
 }

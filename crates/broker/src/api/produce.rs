@@ -8,7 +8,6 @@ use milena_protocol::messages::produce_response::{
 };
 use milena_protocol::messages::{ProduceRequest, ProduceResponse};
 use milena_protocol::{ByteStr, ErrorCode};
-use milena_records::Scratch;
 
 use super::Api;
 use super::leaders::LeaderHints;
@@ -35,7 +34,6 @@ impl Api for ProduceRequest {
             context,
             terms,
             has_valid_acks: matches!(self.acks, -1..=1),
-            scratch: Scratch::new(),
             hints: LeaderHints::default(),
         };
         let acks = self.acks;
@@ -85,7 +83,6 @@ struct Work<'a> {
     context: &'a RequestContext<'a>,
     terms: ProduceTerms,
     has_valid_acks: bool,
-    scratch: Scratch,
     hints: LeaderHints,
 }
 
@@ -128,7 +125,8 @@ impl Work<'_> {
             return failed(index, ErrorCode::InvalidRequiredAcks);
         }
         let records = data.records.unwrap_or_default().into_bytes();
-        match partition.produce(records, &self.terms, &mut self.scratch) {
+        let produced = partition.produce(records, &self.terms, &mut self.context.workspace());
+        match produced {
             Ok(produced) => succeeded(index, &produced),
             Err(error) => self.refused(&partition, error),
         }

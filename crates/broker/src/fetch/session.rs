@@ -10,6 +10,7 @@
 //!  unknown, above 0                 nothing                                  FETCH_SESSION_ID_NOT_FOUND
 //! ```
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use milena_protocol::messages::fetch_response::PartitionData;
@@ -27,9 +28,10 @@ const FINAL_EPOCH: i32 = -1;
 const NO_SESSION: i32 = 0;
 
 /// A partition as a fetch request names it: by topic name, or by topic id from version 13 on.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone)]
 pub(crate) struct FetchKey {
-    /// Empty when the topic is named by its id.
+    /// When the topic is named by its id: the name that it had when it was first asked for, empty if it was not known.
+    /// It then says nothing about which partition is meant.
     pub(crate) topic: ByteStr,
     /// Zero when the topic is named by its name.
     pub(crate) topic_id: Uuid,
@@ -102,6 +104,33 @@ struct Cached {
     /// What the client knows; -1 makes sure that it is told.
     high_watermark: i64,
     log_start_offset: i64,
+}
+
+impl FetchKey {
+    fn identity(&self) -> (&Uuid, &str, i32) {
+        let name = if self.topic_id.is_zero() { &self.topic } else { "" };
+        (&self.topic_id, name, self.partition)
+    }
+}
+
+impl PartialEq for FetchKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.identity() == other.identity()
+    }
+}
+
+impl Eq for FetchKey {}
+
+impl Ord for FetchKey {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.identity().cmp(&other.identity())
+    }
+}
+
+impl PartialOrd for FetchKey {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
 }
 
 impl FetchContext {

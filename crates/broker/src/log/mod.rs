@@ -8,6 +8,7 @@ mod producer_state;
 mod rope;
 mod segment;
 mod validate;
+mod workspace;
 
 #[cfg(test)]
 pub(crate) mod testing;
@@ -16,12 +17,13 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use milena_records::{Batch, Scratch};
+use milena_records::Batch;
 
 pub(crate) use leader_epochs::EpochEnd;
 pub(crate) use producer_state::ProducerEntry;
 use producer_state::{ProducerStates, Verdict};
 pub(crate) use validate::{AppendError, ValidBatch, only_batch, validate};
+pub(crate) use workspace::Workspace;
 
 use crate::config::TopicConfig;
 use leader_epochs::LeaderEpochs;
@@ -188,7 +190,7 @@ impl PartitionLog {
     pub(crate) fn offset_for_timestamp(
         &self,
         timestamp_ms: i64,
-        scratch: &mut Scratch,
+        workspace: &mut Workspace,
     ) -> Option<TimestampedOffset> {
         let log_start_offset = self.log_start_offset;
         let wanted = move |max: i64, last_offset: i64| max >= timestamp_ms && last_offset >= log_start_offset;
@@ -197,19 +199,19 @@ impl PartitionLog {
             .filter(|segment| segment.max_timestamp_ms() >= timestamp_ms)
             .flat_map(|segment| segment.batches_where(wanted))
             .find_map(|batch| {
-                find_record(&batch, scratch, |offset, timestamp| {
+                find_record(&batch, workspace, |offset, timestamp| {
                     timestamp >= timestamp_ms && offset >= log_start_offset
                 })
             })
     }
 
     /// The first record with the greatest timestamp (KIP-734).
-    pub(crate) fn offset_of_max_timestamp(&self, scratch: &mut Scratch) -> Option<TimestampedOffset> {
+    pub(crate) fn offset_of_max_timestamp(&self, workspace: &mut Workspace) -> Option<TimestampedOffset> {
         let max = self.segments.iter().map(Segment::max_timestamp_ms).max().filter(|max| *max >= 0)?;
         self.segments
             .iter()
             .flat_map(|segment| segment.batches_where(move |timestamp, _| timestamp == max))
-            .find_map(|batch| find_record(&batch, scratch, |_, timestamp| timestamp == max))
+            .find_map(|batch| find_record(&batch, workspace, |_, timestamp| timestamp == max))
     }
 
     /// Deletes the records before `offset` (`DeleteRecords`, KIP-107).
@@ -333,17 +335,16 @@ impl PartitionLog {
 /// The first record of a batch that `wanted` chooses by offset and timestamp.
 fn find_record(
     batch: &Batch,
-    scratch: &mut Scratch,
+    workspace: &mut Workspace,
     wanted: impl Fn(i64, i64) -> bool,
 ) -> Option<TimestampedOffset> {
-    let section = batch.decompress(scratch, &mut Vec::new()).ok()?;
-    let record =
-        section.iter().map_while(Result::ok).find(|record| wanted(record.offset, record.timestamp))?;
-    Some(TimestampedOffset {
-        timestamp_ms: record.timestamp,
-        offset: record.offset,
-        leader_epoch: batch.header().partition_leader_epoch,
-    })
+    let found = workspace.with_records(batch, |section, _| {
+        let mut records = section.iter().map_while(Result::ok);
+        let found = records.find(|record| wanted(record.offset, record.timestamp))?;
+        Some((found.timestamp, found.offset))
+    });
+    let (timestamp_ms, offset) = found.ok()??;
+    Some(TimestampedOffset { timestamp_ms, offset, leader_epoch: batch.header().partition_leader_epoch })
 }
 
 #[cfg(test)]

@@ -5,9 +5,12 @@ use milena_records::{
     BATCH_HEADER_LEN, Batch, BatchBuilder, BatchHeader, Batches, Codec, ProducerStamp, RecordParts, Scratch,
 };
 
+type TestRecord = (i64, Option<&'static [u8]>, &'static [u8]);
+
 /// Builds batches as a producer does.
 pub(crate) struct TestBatch {
-    pub(crate) records: Vec<(i64, Option<&'static [u8]>, &'static [u8])>,
+    /// Timestamp, key, value.
+    pub(crate) records: Vec<TestRecord>,
     pub(crate) codec: Codec,
     pub(crate) stamp: ProducerStamp,
 }

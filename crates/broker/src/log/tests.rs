@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use milena_records::{Batches, Compression, Scratch};
+use milena_records::{Batches, Compression};
 
 use super::testing::TestBatch;
 use super::*;
@@ -20,7 +20,7 @@ fn log() -> PartitionLog {
 fn append(log: &mut PartitionLog, batch: &TestBatch) -> Appended {
     let config = log.config().clone();
     let batch = only_batch(batch.bytes(), 13).expect("one batch");
-    let valid = validate(&batch, &config, NOW, &mut Scratch::new()).expect("valid");
+    let valid = validate(&batch, &config, NOW, &mut Workspace::default()).expect("valid");
     let leader_epoch = log.latest_leader_epoch().expect("a leader has begun");
     log.append(valid, leader_epoch, NOW).expect("appended")
 }
@@ -106,8 +106,9 @@ fn a_duplicate_is_answered_with_its_first_offset_and_adds_nothing() {
 #[test]
 fn the_first_record_at_or_after_a_timestamp_is_found_within_a_batch() {
     let log = three_batches();
-    let offset =
-        |timestamp: i64| log.offset_for_timestamp(timestamp, &mut Scratch::new()).map(|found| found.offset);
+    let offset = |timestamp: i64| {
+        log.offset_for_timestamp(timestamp, &mut Workspace::default()).map(|found| found.offset)
+    };
     assert_eq!(offset(NOW - 5), Some(0));
     assert_eq!(offset(NOW + 2), Some(2));
     assert_eq!(offset(NOW + 21), Some(3));
@@ -118,14 +119,15 @@ fn the_first_record_at_or_after_a_timestamp_is_found_within_a_batch() {
 fn deleted_records_are_not_found_by_timestamp() {
     let mut log = three_batches();
     log.delete_before(3).expect("within the log");
-    let found = log.offset_for_timestamp(NOW, &mut Scratch::new()).expect("some record is left");
+    let found = log.offset_for_timestamp(NOW, &mut Workspace::default()).expect("some record is left");
     assert_eq!((found.offset, found.timestamp_ms), (3, NOW + 30));
 }
 
 #[test]
 fn the_greatest_timestamp_is_found_where_it_is() {
-    assert_eq!(log().offset_of_max_timestamp(&mut Scratch::new()), None);
-    let found = three_batches().offset_of_max_timestamp(&mut Scratch::new()).expect("there are records");
+    assert_eq!(log().offset_of_max_timestamp(&mut Workspace::default()), None);
+    let found =
+        three_batches().offset_of_max_timestamp(&mut Workspace::default()).expect("there are records");
     assert_eq!((found.offset, found.timestamp_ms, found.leader_epoch), (3, NOW + 30, 0));
 }
 

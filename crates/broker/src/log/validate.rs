@@ -11,6 +11,7 @@ use milena_records::{
 };
 
 use super::producer_state::ProducerError;
+use super::workspace::Workspace;
 use crate::config::TopicConfig;
 
 /// The first version of Produce that may carry zstd (KIP-110).
@@ -133,33 +134,34 @@ pub(crate) fn validate(
     batch: &Batch,
     config: &TopicConfig,
     now_ms: i64,
-    scratch: &mut Scratch,
+    workspace: &mut Workspace,
 ) -> Result<ValidBatch, AppendError> {
     check_size_and_crc(batch, config)?;
     check_header(batch.header())?;
-    let source = batch.header().compression().map_err(|error| AppendError::Undecodable(error.to_string()))?;
+    let source = batch.header().compression().map_err(unreadable)?;
     let target = config.compression.unwrap_or(Codec::new(source));
+    let checked = workspace.with_records(batch, |section, scratch| {
+        let found = check_records(batch.header(), section, config, now_ms)?;
+        let in_place =
+            target.compression() == source && (source == Compression::None || found.offsets_are_dense);
+        let (header, section) = match in_place {
+            true => (*batch.header(), batch.bytes().slice(BATCH_HEADER_LEN..)),
+            false => rebuild(batch.header(), section, &target, scratch)?,
+        };
+        Ok::<_, AppendError>((header, section, found.max_timestamp))
+    });
+    let (mut header, section, max_timestamp) = checked.map_err(unreadable)??;
 
-    let mut buffer = Vec::new();
-    let section = batch.decompress(scratch, &mut buffer).map_err(unreadable)?;
-    let found = check_records(batch.header(), &section, config, now_ms)?;
-
-    let in_place = target.compression() == source && (source == Compression::None || found.offsets_are_dense);
-    let (mut header, stored) = if in_place {
-        (*batch.header(), batch.bytes().slice(BATCH_HEADER_LEN..))
-    } else {
-        rebuild(batch.header(), &section, &target, scratch)?
-    };
-    let size = BATCH_HEADER_LEN + stored.len();
-    if !in_place && size > config.max_message_bytes {
+    let size = BATCH_HEADER_LEN + section.len();
+    if size > config.max_message_bytes {
         return Err(AppendError::MessageTooLarge { size, limit: config.max_message_bytes });
     }
-    let log_append_time_ms = (config.timestamp_type == TimestampType::LogAppendTime).then_some(now_ms);
-    set_timestamps(&mut header, &stored, log_append_time_ms, found.max_timestamp);
     if size > config.segment_bytes {
         return Err(AppendError::BatchLargerThanSegment { size, limit: config.segment_bytes });
     }
-    Ok(ValidBatch { header, section: stored, log_append_time_ms })
+    let log_append_time_ms = (config.timestamp_type == TimestampType::LogAppendTime).then_some(now_ms);
+    set_timestamps(&mut header, &section, log_append_time_ms, max_timestamp);
+    Ok(ValidBatch { header, section, log_append_time_ms })
 }
 
 fn check_size_and_crc(batch: &Batch, config: &TopicConfig) -> Result<(), AppendError> {

@@ -8,7 +8,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -20,6 +20,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use super::Node;
 use super::dispatch::{self, Outcome};
 use super::frame::{FrameError, FrameReader, write_frame};
+use crate::log::Workspace;
 use crate::shared::Shared;
 use crate::sync::Switch;
 
@@ -49,8 +50,14 @@ pub(crate) struct Connection {
     shared: Arc<Shared>,
     node: Arc<Node>,
     peer: Peer,
-    /// The client has closed its end: do not make it wait for anything.
-    hangup: Switch,
+    state: ConnectionState,
+}
+
+/// What the work on a connection's requests shares.
+pub(crate) struct ConnectionState {
+    /// On when the client has closed its end: do not make it wait for anything.
+    pub(crate) hangup: Switch,
+    pub(crate) workspace: Mutex<Workspace>,
 }
 
 /// A request that was received.
@@ -82,7 +89,8 @@ pub(crate) enum Hangup {
 
 impl Connection {
     pub(crate) fn new(shared: Arc<Shared>, node: Arc<Node>, peer: Peer) -> Self {
-        Self { shared, node, peer, hangup: Switch::off() }
+        let state = ConnectionState { hangup: Switch::off(), workspace: Mutex::default() };
+        Self { shared, node, peer, state }
     }
 
     /// Serves requests until either end closes the connection.
@@ -97,7 +105,7 @@ impl Connection {
             hangup = self.read(reading, queue) => hangup,
         };
         // What was received whole is still worked on, but nothing waits any longer for a client that is gone.
-        self.hangup.set(true);
+        self.state.hangup.set(true);
         let worked = work.await;
         self.report(if matches!(worked, Hangup::Client) { &read } else { &worked });
     }
@@ -143,7 +151,7 @@ impl Connection {
     ) -> Hangup {
         while let Some(Inbound { header, body, _batches, _room }) = inbound.recv().await {
             self.node.frozen.until_off().await;
-            let outcome = dispatch::serve(&self.shared, &self.node, &self.hangup, header, body).await;
+            let outcome = dispatch::serve(&self.shared, &self.node, &self.state, header, body).await;
             self.node.frozen.until_off().await;
             let answered = match outcome {
                 Outcome::Answer(frame) => write_frame(&mut stream, &frame).await.map_err(Hangup::Write),

@@ -1,12 +1,14 @@
 //! What the work on one request knows: who asks, whom, and what is to go wrong.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use milena_protocol::{ApiKey, ByteStr, ErrorCode, Uuid};
 
 use super::Node;
+use super::connection::ConnectionState;
 use crate::NodeId;
 use crate::fault::{Effect, Stage, Subject};
+use crate::log::Workspace;
 use crate::shared::Shared;
 use crate::state::{ClusterState, Partition, Topic, is_internal};
 use crate::sync::{Switch, lock};
@@ -21,6 +23,8 @@ pub(crate) struct RequestContext<'a> {
     pub(crate) client_id: &'a str,
     /// On when the client is gone and nothing should wait any longer.
     pub(crate) hangup: &'a Switch,
+    /// Only this request uses it; the lock is what lets it be shared with a future that may move between threads.
+    workspace: &'a Mutex<Workspace>,
     /// Faults of partitions that concern the whole answer.
     answer_effects: Mutex<Vec<Effect>>,
 }
@@ -52,9 +56,24 @@ impl<'a> RequestContext<'a> {
         api: ApiKey,
         version: i16,
         client_id: &'a str,
-        hangup: &'a Switch,
+        connection: &'a ConnectionState,
     ) -> Self {
-        Self { shared, node, api, version, client_id, hangup, answer_effects: Mutex::new(Vec::new()) }
+        let ConnectionState { hangup, workspace } = connection;
+        Self {
+            shared,
+            node,
+            api,
+            version,
+            client_id,
+            hangup,
+            workspace,
+            answer_effects: Mutex::new(Vec::new()),
+        }
+    }
+
+    /// Memory for reading batches, kept between the requests of a connection.
+    pub(crate) fn workspace(&self) -> MutexGuard<'_, Workspace> {
+        lock(self.workspace)
     }
 
     pub(crate) fn now_ms(&self) -> i64 {

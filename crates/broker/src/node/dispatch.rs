@@ -14,12 +14,11 @@ use milena_protocol::{
     encode_response, unsupported_api_versions_response,
 };
 
-use super::connection::Hangup;
+use super::connection::{ConnectionState, Hangup};
 use super::{Node, RequestContext};
 use crate::api::Api;
 use crate::fault::{Effect, Stage};
 use crate::shared::Shared;
-use crate::sync::Switch;
 
 /// The APIs that are offered, each in every version of Kafka 4.3.
 pub(crate) const OFFERED: &[ApiKey] = &[
@@ -72,7 +71,7 @@ pub(crate) enum Outcome {
 pub(crate) async fn serve(
     shared: &Arc<Shared>,
     node: &Arc<Node>,
-    hangup: &Switch,
+    connection: &ConnectionState,
     header: RequestHeader,
     body: Decoder,
 ) -> Outcome {
@@ -90,7 +89,7 @@ pub(crate) async fn serve(
         };
     }
     let client_id = header.client_id.as_deref().unwrap_or_default();
-    let context = RequestContext::new(shared, node, api, version, client_id, hangup);
+    let context = RequestContext::new(shared, node, api, version, client_id, connection);
     let id = header.correlation_id;
     match api {
         ApiKey::Produce => run::<ProduceRequest>(&context, id, body).await,

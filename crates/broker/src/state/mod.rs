@@ -176,3 +176,6 @@ fn java_hash(text: &str) -> i32 {
         hash => hash,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,13 +3,12 @@
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use milena_protocol::{ByteStr, ErrorCode};
-use milena_records::Scratch;
 
 use super::Leadership;
 use crate::NodeId;
 use crate::config::TopicConfig;
 use crate::fetch::FetchWait;
-use crate::log::{AppendError, Appended, PartitionLog, only_batch, validate};
+use crate::log::{AppendError, Appended, PartitionLog, Workspace, only_batch, validate};
 use crate::sync::lock;
 use bytes::Bytes;
 
@@ -87,7 +86,7 @@ impl Partition {
         &self,
         records: Bytes,
         terms: &ProduceTerms,
-        scratch: &mut Scratch,
+        workspace: &mut Workspace,
     ) -> Result<Produced, ProduceError> {
         let refused = |error: AppendError, log_start: i64| {
             let log_start_offset = if error.tells_log_start_offset() { log_start } else { -1 };
@@ -100,7 +99,7 @@ impl Partition {
             (state.log.config().clone(), state.log.log_start_offset())
         };
         let valid =
-            validate(&batch, &config, terms.now_ms, scratch).map_err(|error| refused(error, log_start))?;
+            validate(&batch, &config, terms.now_ms, workspace).map_err(|error| refused(error, log_start))?;
 
         let mut state = self.lock();
         state.check_leader(terms)?;

@@ -7,7 +7,7 @@ use crate::log::testing::{TestBatch, first_batch, with_header};
 const NOW: i64 = 1_700_000_000_000;
 
 fn try_with(bytes: Bytes, config: &TopicConfig) -> Result<ValidBatch, AppendError> {
-    validate(&only_batch(bytes, 13)?, config, NOW, &mut Scratch::new())
+    validate(&only_batch(bytes, 13)?, config, NOW, &mut Workspace::default())
 }
 
 fn code(bytes: Bytes) -> ErrorCode {

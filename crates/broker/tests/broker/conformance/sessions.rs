@@ -1,7 +1,7 @@
 //! Incremental fetch sessions over the wire (KIP-227).
 
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic, ForgottenTopic};
-use kafka_protocol::messages::{FetchRequest, FetchResponse};
+use kafka_protocol::messages::{DeleteTopicsRequest, FetchRequest, FetchResponse};
 use milena_protocol::ErrorCode;
 
 use crate::support::*;
@@ -148,4 +148,55 @@ async fn a_session_by_name_cannot_go_on_by_id() {
         .with_session_epoch(1);
     let response = session.connection.call(13, &request).await;
     assert_eq!(ErrorCode::from(response.error_code), ErrorCode::FetchSessionTopicIdError);
+}
+
+#[tokio::test]
+async fn a_session_by_id_tells_a_deleted_topic_from_a_recreated_one() {
+    let broker = Broker::start().await;
+    let mut connection = broker.connect().await;
+    let topic = unique("sessions-by-id");
+    connection.create_topic(&topic, &[]).await;
+    let partition = FetchPartition::default()
+        .with_current_leader_epoch(-1)
+        .with_last_fetched_epoch(-1)
+        .with_partition_max_bytes(1);
+    let by_id = FetchTopic::default()
+        .with_topic_id(connection.topic_id(&topic).await)
+        .with_partitions(vec![partition]);
+    let full = FetchRequest::default()
+        .with_replica_id((-1).into())
+        .with_max_bytes(1)
+        .with_session_epoch(0)
+        .with_topics(vec![by_id]);
+    let session_id = connection.call(13, &full).await.session_id;
+    let mut session_epoch = 0;
+    // The next error of the partition that is not `before`, once the deletion or creation has come through.
+    let mut error_after = async |connection: &mut Connection, before: ErrorCode| {
+        let changed = async {
+            loop {
+                session_epoch += 1;
+                let next = full
+                    .clone()
+                    .with_session_id(session_id)
+                    .with_session_epoch(session_epoch)
+                    .with_topics(vec![]);
+                let response = connection.call(13, &next).await;
+                let answer = response.responses.first().map(|topic| topic.partitions[0].error_code);
+                let error = ErrorCode::from(answer.unwrap_or(0));
+                if error != before {
+                    return error;
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, changed).await.expect("a change in time")
+    };
+    let delete = DeleteTopicsRequest::default().with_timeout_ms(10_000).with_topic_names(vec![name(&topic)]);
+    assert_eq!(connection.call(5, &delete).await.responses[0].error_code, 0);
+    assert_eq!(error_after(&mut connection, ErrorCode::None).await, ErrorCode::UnknownTopicOrPartition);
+    connection.create_topic(&topic, &[]).await;
+    let error = error_after(&mut connection, ErrorCode::UnknownTopicOrPartition).await;
+    assert_eq!(error, ErrorCode::InconsistentTopicId);
+    let response = connection.call(13, &full).await;
+    let error = ErrorCode::from(response.responses[0].partitions[0].error_code);
+    assert_eq!(error, ErrorCode::UnknownTopicId, "a new session does not know the old name");
 }
