@@ -163,7 +163,22 @@ impl Client {
         address: &Address,
         prepare: impl FnOnce(&ApiVersions) -> Result<(R, i16), RequestError> + Send + 'static,
     ) -> Result<R::Response, RequestError> {
-        self.inner.pool.request(address, prepare).await.map(|(_, response)| response)
+        self.request_versioned(address, prepare).await.map(|(_, response)| response)
+    }
+
+    /// As [`Self::request_prepared`], for answers that mean something else in some versions: tells the version too.
+    ///
+    /// # Errors
+    /// See [`RequestError`]; error codes inside the response are the caller's.
+    ///
+    /// # Cancel safety
+    /// A dropped future's request may have been sent; its answer is dropped.
+    pub async fn request_versioned<R: Request>(
+        &self,
+        address: &Address,
+        prepare: impl FnOnce(&ApiVersions) -> Result<(R, i16), RequestError> + Send + 'static,
+    ) -> Result<(i16, R::Response), RequestError> {
+        self.inner.pool.request(address, prepare).await
     }
 
     /// Sends `request` to `target` until it succeeds, fails for good, or `timeout` is over.

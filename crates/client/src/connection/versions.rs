@@ -72,8 +72,24 @@ impl ApiVersions {
     /// # Errors
     /// There is none.
     pub fn choose_up_to<R: Request>(&self, cap: i16) -> Result<i16, UnsupportedVersion> {
+        self.choose_within::<R>(VersionRange { min: i16::MIN, max: cap })
+    }
+
+    /// The highest version of `R` that both sides speak and that is at least `floor`, before which the API cannot express what
+    /// is wanted.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn choose_from<R: Request>(&self, floor: i16) -> Result<i16, UnsupportedVersion> {
+        self.choose_within::<R>(VersionRange { min: floor, max: i16::MAX })
+    }
+
+    fn choose_within<R: Request>(&self, willing: VersionRange) -> Result<i16, UnsupportedVersion> {
         let known = R::KEY.versions();
-        let ours = VersionRange { min: known.min.max(R::VERSIONS.min), max: known.max.min(cap) };
+        let ours = VersionRange {
+            min: known.min.max(R::VERSIONS.min).max(willing.min),
+            max: known.max.min(willing.max),
+        };
         let theirs = self.range(R::KEY);
         theirs.and_then(|theirs| ours.intersect(theirs)).map(|common| common.max).ok_or(UnsupportedVersion {
             api: R::KEY.name(),

@@ -170,6 +170,26 @@ async fn a_broker_that_accepts_and_hangs_up_is_not_asked_in_a_loop() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_answer_ends_the_series_of_failures() {
+    let network = Network::default();
+    let asked = AtomicUsize::new(0);
+    // Every third request is answered; the others lose the connection.
+    let (client, env) = client(&network, move |request| match asked.fetch_add(1, Ordering::SeqCst) % 3 {
+        2 => ok(request),
+        _ => Action::Close,
+    })
+    .await;
+    for _ in 0..10 {
+        for answered in [false, false, true] {
+            let result = heartbeat(&client).await;
+            assert_eq!(result.is_ok(), answered, "{result:?}");
+            // Longer than the first two waits, 50 and 100 ms, and shorter than the fourth.
+            env.sleep(Duration::from_millis(150)).await;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_throttling_broker_is_left_alone_for_that_long() {
     let network = Network::default();
     let (client, env) = client(&network, |request| {
@@ -206,14 +226,21 @@ async fn a_request_held_back_by_throttling_for_too_long_fails_unsent() {
 async fn a_dropped_request_is_not_sent_once_its_connection_opens() {
     let network = Network::default();
     let (client, env) = client(&network, ok).await;
-    network.black_hole("broker-1:9092");
+    // From now on the broker takes two seconds for the handshake.
+    Cluster::new(&network, 1).serve("broker-1:9092", |request| match request.api() {
+        ApiKey::Heartbeat => Some(ok(request)),
+        ApiKey::ApiVersions => match request.answer_api_versions() {
+            Action::Answer(answer) => Some(Action::AnswerLater(Duration::from_secs(2), answer)),
+            other => Some(other),
+        },
+        _ => None,
+    });
     network.close_streams();
     settle(&env).await;
     let soon = env.now() + Duration::from_secs(1);
     assert!(env.timeout_at(soon, heartbeat(&client)).await.is_none());
-    Cluster::new(&network, 1)
-        .serve("broker-1:9092", |request| (request.api() == ApiKey::Heartbeat).then(|| ok(request)));
     env.sleep(Duration::from_secs(30)).await;
+    assert_eq!(network.connects().len(), 2, "the connection was opened all the same");
     assert_eq!(network.count(ApiKey::Heartbeat), 0);
     heartbeat(&client).await.unwrap();
     assert_eq!(network.count(ApiKey::Heartbeat), 1);

@@ -137,6 +137,17 @@ async fn a_large_frame_has_its_buffer_for_itself_even_between_small_ones() {
 }
 
 #[tokio::test]
+async fn a_spare_larger_than_its_frame_takes_nothing_of_the_next_one() {
+    let mut incoming = Incoming::new(1 << 20);
+    let first = frame(&mut incoming, &mut wire(&[&vec![1; 300_000]])).await.unwrap();
+    incoming.recycle(first);
+    let mut stream = wire(&[&vec![2; 200_000], b"next", &vec![3; 250_000]]);
+    assert!(frame(&mut incoming, &mut stream).await.unwrap() == vec![2; 200_000]);
+    assert!(frame(&mut incoming, &mut stream).await.unwrap() == "next");
+    assert!(frame(&mut incoming, &mut stream).await.unwrap() == vec![3; 250_000]);
+}
+
+#[tokio::test]
 async fn a_small_frame_does_not_pin_a_large_buffer() {
     let mut incoming = Incoming::new(1 << 20);
     let large = frame(&mut incoming, &mut wire(&[&vec![1; 1_000_000]])).await.unwrap();
