@@ -9,7 +9,7 @@ use milena_client::env::Task;
 use milena_client::metadata::PartitionMetadata;
 use milena_client::metrics::Snapshot;
 use milena_client::{Client, Env};
-use milena_records::BatchBuilder;
+use milena_records::{BatchBuilder, RecordParts};
 
 use crate::config::ProducerConfig;
 use crate::delivery::Delivery;
@@ -259,33 +259,49 @@ async fn append(
     let mut reservation = None;
     let mut deadline = None;
     loop {
-        let mut state = partition.lock();
-        let appended = partition
-            .append(&mut state, &shared.batch_rules(), &parts, &mut reservation, || shared.env().now());
-        match appended {
-            Ok(appended) => {
-                let follow_up = follow_up(shared, partition, &mut state, &appended);
-                drop(state);
-                follow_up.carry_out(shared);
-                if let Choice::Sticky(partition) = choice {
-                    let is_ready = appended.sealed_bytes > 0;
-                    note_sticky(shared, topic, partition, appended.record_bytes, is_ready);
-                }
-                return Ok(appended.delivery);
-            }
-            Err(NeedsMemory { bytes, sealed_bytes }) => {
-                shared.add_unsent(sealed_bytes);
-                let sender = match sealed_bytes {
-                    0 => None,
-                    _ => state.sender.clone().filter(|sender| sender.list_ready(partition, &mut state)),
-                };
-                drop(state);
-                if let Some(sender) = sender {
-                    sender.wake();
-                }
+        match try_append(shared, topic, choice, partition, &parts, &mut reservation) {
+            Ok(delivery) => return Ok(delivery),
+            Err(bytes) => {
                 let deadline = *deadline.get_or_insert_with(|| shared.env().now() + shared.config.max_block);
                 reservation = Some(reserve(shared, topic, bytes, deadline).await?);
             }
+        }
+    }
+}
+
+/// Appends the record if the budget allows it; otherwise tells how many bytes are to be reserved first.
+fn try_append(
+    shared: &Arc<Shared>,
+    topic: &Topic,
+    choice: Choice,
+    partition: &Arc<Partition>,
+    parts: &RecordParts<'_>,
+    reservation: &mut Option<Reservation>,
+) -> Result<Delivery, usize> {
+    let mut state = partition.lock();
+    let appended = partition.append(&mut state, &shared.batch_rules(), parts, reservation, || shared.env().now());
+    match appended {
+        Ok(appended) => {
+            let follow_up = follow_up(shared, partition, &mut state, &appended);
+            drop(state);
+            follow_up.carry_out(shared);
+            if let Choice::Sticky(partition) = choice {
+                let is_ready = appended.sealed_bytes > 0;
+                note_sticky(shared, topic, partition, appended.record_bytes, is_ready);
+            }
+            Ok(appended.delivery)
+        }
+        Err(NeedsMemory { bytes, sealed_bytes }) => {
+            shared.add_unsent(sealed_bytes);
+            let sender = match sealed_bytes {
+                0 => None,
+                _ => state.sender.clone().filter(|sender| sender.list_ready(partition, &mut state)),
+            };
+            drop(state);
+            if let Some(sender) = sender {
+                sender.wake();
+            }
+            Err(bytes)
         }
     }
 }
