@@ -19,13 +19,13 @@ const JAVA_MIN: u32 = 17;
 /// does not leave anything out where that would go unnoticed:
 ///
 /// ```
-/// use milena_testcontainers::{Availability, Decision};
+/// use milena_testcontainers::{Availability, Decision, Need};
 ///
 /// let availability = Availability::detect();
-/// match availability.decide() {
+/// match availability.decide(Need::Control) {
 ///     Decision::Run => println!("with a real Kafka:\n{availability}"),
-///     Decision::LeaveOut(why) => println!("left out: all tests on a real Kafka, because {why}"),
-///     Decision::Refuse(why) => panic!("CI must not leave out the tests on a real Kafka, but {why}"),
+///     Decision::LeaveOut(why) => println!("left out: tests that kill real brokers, because {why}"),
+///     Decision::Refuse(why) => panic!("CI must not leave out tests on real brokers, but {why}"),
 /// }
 /// ```
 #[derive(Clone, Debug)]
@@ -37,6 +37,18 @@ pub struct Availability {
     docker: Result<(), String>,
     jars_fetched: bool,
     in_ci: bool,
+}
+
+/// What a test needs of a real Kafka.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Need {
+    /// Any one: started, or given by its address.
+    Any,
+    /// Brokers that are started for it: of a certain version or configuration, or to be killed.
+    Control,
+    /// Java programs beside the brokers.
+    Java,
 }
 
 /// What a test suite does about its tests on a real Kafka.
@@ -97,7 +109,7 @@ impl Availability {
         self.javac.clone()
     }
 
-    /// Whether a Docker engine answers.
+    /// Whether a Docker engine answers. That is all it takes, but for this crate's feature `docker`.
     ///
     /// # Errors
     ///
@@ -106,22 +118,28 @@ impl Availability {
         self.docker.clone()
     }
 
-    /// Whether tests that start brokers can run here.
-    #[must_use]
-    pub fn can_start(&self) -> bool {
-        self.jvm().is_ok() || self.docker.is_ok()
+    /// Whether tests that need this can run here.
+    ///
+    /// # Errors
+    ///
+    /// What is missing, and how to get it.
+    pub fn meets(&self, need: Need) -> Result<(), String> {
+        let can_start = self.jvm().is_ok() || self.docker.is_ok();
+        match need {
+            Need::Any if can_start || self.address.is_some() => Ok(()),
+            Need::Control if can_start => Ok(()),
+            Need::Any | Need::Control => Err(self.reasons()),
+            Need::Java => self.jvm().and_then(|()| self.javac.clone()),
+        }
     }
 
-    /// What to do about the tests on a real Kafka: left out only where a person sees that they were.
-    ///
-    /// Decided by what can *start* a Kafka here; an address alone serves only the tests that need no control over
-    /// the brokers.
+    /// What to do about the tests that need this: they are left out only where a person sees that they were.
     #[must_use]
-    pub fn decide(&self) -> Decision {
-        match (self.can_start(), self.in_ci) {
-            (true, _) => Decision::Run,
-            (false, false) => Decision::LeaveOut(self.reasons()),
-            (false, true) => Decision::Refuse(self.reasons()),
+    pub fn decide(&self, need: Need) -> Decision {
+        match (self.meets(need), self.in_ci) {
+            (Ok(()), _) => Decision::Run,
+            (Err(why), false) => Decision::LeaveOut(why),
+            (Err(why), true) => Decision::Refuse(why),
         }
     }
 
@@ -191,7 +209,7 @@ fn major(version: &str) -> u32 {
     version.split(['.', '-', '+']).next().and_then(|first| first.parse().ok()).unwrap_or(0)
 }
 
-#[cfg(all(unix, feature = "docker"))]
+#[cfg(unix)]
 fn docker_engine() -> Result<(), String> {
     use std::io::{Read, Write};
     use std::os::unix::net::UnixStream;
@@ -218,9 +236,9 @@ fn docker_engine() -> Result<(), String> {
     }
 }
 
-#[cfg(not(all(unix, feature = "docker")))]
+#[cfg(not(unix))]
 fn docker_engine() -> Result<(), String> {
-    Err("this build is without the cargo feature `docker`".to_owned())
+    Err("containers share this machine's network, so this is for Linux".to_owned())
 }
 
 #[cfg(test)]
@@ -241,13 +259,24 @@ mod tests {
 
     #[test]
     fn tests_are_left_out_only_where_a_person_sees_it() {
-        let Decision::LeaveOut(why) = nothing().decide() else { panic!("on a person's machine: left out") };
-        assert!(why.contains("java is missing") && why.contains("docker is missing"), "{why}");
-        let in_ci = Availability { in_ci: true, ..nothing() };
-        assert!(matches!(in_ci.decide(), Decision::Refuse(_)));
-        // An address alone cannot kill a node.
-        let address = Availability { address: Some("127.0.0.1:9092".into()), ..in_ci };
-        assert!(matches!(address.decide(), Decision::Refuse(_)));
+        for need in [Need::Any, Need::Control, Need::Java] {
+            let Decision::LeaveOut(why) = nothing().decide(need) else {
+                panic!("a person sees it: left out")
+            };
+            assert!(why.contains("java is missing"), "{why}");
+            let in_ci = Availability { in_ci: true, ..nothing() };
+            assert!(matches!(in_ci.decide(need), Decision::Refuse(_)));
+        }
+    }
+
+    #[test]
+    fn an_address_serves_only_tests_that_need_no_control() {
+        let address = Availability { address: Some("127.0.0.1:9092".into()), ..nothing() };
+        assert_eq!(address.decide(Need::Any), Decision::Run);
+        assert!(address.meets(Need::Control).is_err());
+        let docker = Availability { docker: Ok(()), ..nothing() };
+        assert_eq!(docker.decide(Need::Control), Decision::Run);
+        assert!(docker.meets(Need::Java).is_err());
     }
 
     #[cfg(unix)]
@@ -257,7 +286,7 @@ mod tests {
         assert_eq!(java_only.jvm(), Err("mvn is missing".into()));
         let with_jars = Availability { jars_fetched: true, ..java_only };
         assert_eq!(with_jars.jvm(), Ok(()));
-        assert_eq!(with_jars.decide(), Decision::Run);
+        assert_eq!(with_jars.decide(Need::Control), Decision::Run);
     }
 
     #[test]

@@ -58,7 +58,7 @@ mod started;
 mod supervisor;
 mod version;
 
-pub use availability::{Availability, BOOTSTRAP_VARIABLE, Decision};
+pub use availability::{Availability, BOOTSTRAP_VARIABLE, Decision, Need};
 pub use builder::{KafkaClusterBuilder, Source};
 pub use cluster::{KafkaCluster, NodeAddress};
 pub use error::Error;

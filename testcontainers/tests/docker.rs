@@ -1,7 +1,7 @@
 //! A real broker in a container, where there is an image of one.
 #![cfg(feature = "docker")]
 
-mod real_docker {
+mod real_kafka_control {
     use milena_testcontainers::{Error, KafkaCluster, Source};
 
     #[tokio::test]

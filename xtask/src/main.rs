@@ -1,6 +1,13 @@
 //! Development commands: `cargo xtask <command>`.
 
+mod ci;
 mod codegen;
+mod deny;
+mod no_c;
+mod process;
+mod test;
+mod tidy;
+mod workspace;
 
 use std::process::ExitCode;
 
@@ -9,8 +16,15 @@ fn main() -> ExitCode {
     let command = arguments.next().unwrap_or_default();
     let arguments: Vec<String> = arguments.collect();
     let outcome = match command.as_str() {
+        "ci" => ci::run(&arguments),
         "codegen" => codegen::run(&arguments),
-        _ => Err(format!("unknown command `{command}`; there is: codegen").into()),
+        "deny" => deny::run(&arguments),
+        "no-c" => no_c::run(&arguments),
+        "test" => test::run(&arguments),
+        "tidy" => tidy::run(&arguments),
+        _ => {
+            Err(format!("unknown command `{command}`; there are: ci, codegen, deny, no-c, test, tidy").into())
+        }
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,6 +1,6 @@
 //! Real brokers, started and broken in each way this crate offers.
 
-mod real_kafka {
+mod real_kafka_java {
     use std::time::Duration;
 
     use milena_testcontainers::{Error, Java, KafkaCluster, KafkaVersion, Source};
