@@ -3,7 +3,7 @@ use crate::error::CodecError;
 use crate::header::{BATCH_HEADER_LEN, NO_TIMESTAMP};
 use crate::record::RecordRef;
 use crate::sealed::SealedBatch;
-use crate::{Codec, Scratch};
+use crate::{Codec, Scratch, crc};
 use bytes::BytesMut;
 
 /// A record to write; everything is borrowed.
@@ -125,16 +125,19 @@ impl BatchBuilder {
     /// # Errors
     /// [`CodecError::Disabled`] when the codec was left out of this build.
     pub fn seal(self, codec: &Codec, scratch: &mut Scratch) -> Result<SealedBatch, CodecError> {
-        let mut section = self.buffer;
-        section.truncate(self.section_len);
-        scratch.compress_in_place(codec, &mut section)?;
-        Ok(SealedBatch::new(
-            section.freeze(),
-            codec,
-            self.record_count,
-            self.base_timestamp,
-            self.max_timestamp,
-        ))
+        let Self { mut buffer, section_len, record_count, base_timestamp, max_timestamp, .. } = self;
+        buffer.truncate(section_len);
+        scratch.compress_in_place(codec, &mut buffer)?;
+        let section = buffer.freeze();
+        Ok(SealedBatch {
+            section_crc: crc::crc32c(&section),
+            section,
+            codec: *codec,
+            record_count,
+            base_timestamp,
+            max_timestamp,
+            uncompressed_len: BATCH_HEADER_LEN + section_len,
+        })
     }
 
     #[inline]
@@ -147,12 +150,11 @@ impl BatchBuilder {
     ) -> Result<u32, BatchFull> {
         let index = self.record_count;
         if index == 0 {
-            self.base_timestamp = timestamp;
-            self.max_timestamp = timestamp;
+            (self.base_timestamp, self.max_timestamp) = (timestamp, timestamp);
         }
         let record = RecordEncoding::new(
             timestamp.wrapping_sub(self.base_timestamp),
-            i64::from(index),
+            index as i32,
             key,
             value,
             headers,
@@ -181,3 +183,6 @@ impl BatchBuilder {
 
 /// How much of a new buffer is zeroed at a time: little enough to be in the cache when it is written.
 const EXTENSION_LEN: usize = 8 << 10;
+
+#[cfg(test)]
+mod tests;

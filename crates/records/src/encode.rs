@@ -18,46 +18,47 @@ pub(crate) enum EncodedHeaders<'a> {
 /// A record whose length is known, as it must be before the first byte can be written.
 pub(crate) struct RecordEncoding<'a> {
     body_len: usize,
-    timestamp_delta: i64,
-    offset_delta: i64,
+    /// Attributes, timestamp delta and offset delta.
+    head: [u8; HEAD_LEN_MAX],
+    head_len: usize,
     key: Option<&'a [u8]>,
     value: Option<&'a [u8]>,
     headers: EncodedHeaders<'a>,
 }
 
+/// One byte of attributes, and the longest of both deltas.
+const HEAD_LEN_MAX: usize = 1 + VARLONG_LEN_MAX + VARINT_LEN_MAX;
+
 impl<'a> RecordEncoding<'a> {
     #[inline(always)]
     pub(crate) fn new(
         timestamp_delta: i64,
-        offset_delta: i64,
+        offset_delta: i32,
         key: Option<&'a [u8]>,
         value: Option<&'a [u8]>,
         headers: EncodedHeaders<'a>,
     ) -> Self {
-        let body_len = 1
-            + varint::len(timestamp_delta)
-            + varint::len(offset_delta)
-            + nullable_len(key)
-            + nullable_len(value)
-            + headers.len();
-        Self { body_len, timestamp_delta, offset_delta, key, value, headers }
+        // The record's attributes stay 0: none are in use.
+        let mut head = [0; HEAD_LEN_MAX];
+        let mut head_len = 1;
+        head_len += varint::put(&mut head[head_len..], varint::zigzag(timestamp_delta));
+        head_len += varint::put(&mut head[head_len..], varint::zigzag(i64::from(offset_delta)));
+        let body_len = head_len + nullable_len(key) + nullable_len(value) + headers.len();
+        Self { body_len, head, head_len, key, value, headers }
     }
 
     /// The bytes that it takes, its own length included.
     #[inline(always)]
     pub(crate) fn len(&self) -> usize {
-        varint::len(self.body_len as i64) + self.body_len
+        varint::len(double(self.body_len)) + self.body_len
     }
 
     /// Writes it to `out`, which is as long as it is.
     #[inline(always)]
     pub(crate) fn write(&self, out: &mut [u8]) {
         let mut out = Writer { rest: out };
-        out.varint(self.body_len as i64);
-        // The record's attributes: none are in use.
-        out.byte(0);
-        out.varint(self.timestamp_delta);
-        out.varint(self.offset_delta);
+        out.length(self.body_len);
+        out.head(&self.head, self.head_len);
         out.nullable(self.key);
         out.nullable(self.value);
         match self.headers {
@@ -81,23 +82,31 @@ impl EncodedHeaders<'_> {
 
 /// The most bytes that a record with these parts takes, wherever it stands in its batch.
 pub(crate) fn record_len_max(key: Option<&[u8]>, value: Option<&[u8]>, headers: EncodedHeaders<'_>) -> usize {
-    let fixed = VARINT_LEN_MAX + 1 + VARLONG_LEN_MAX + VARINT_LEN_MAX;
-    fixed + nullable_len(key) + nullable_len(value) + headers.len()
+    VARINT_LEN_MAX + HEAD_LEN_MAX + nullable_len(key) + nullable_len(value) + headers.len()
 }
 
 fn headers_len(headers: &[HeaderRef<'_>]) -> usize {
     let each =
         headers.iter().map(|header| nullable_len(Some(header.key.as_bytes())) + nullable_len(header.value));
-    varint::len(headers.len() as i64) + each.sum::<usize>()
+    varint::len(double(headers.len())) + each.sum::<usize>()
 }
 
 #[inline(always)]
 fn nullable_len(bytes: Option<&[u8]>) -> usize {
     match bytes {
-        None => varint::NULL_LEN,
-        Some(bytes) => varint::len(bytes.len() as i64) + bytes.len(),
+        None => 1,
+        Some(bytes) => varint::len(double(bytes.len())) + bytes.len(),
     }
 }
+
+/// A length or count in zigzag form.
+#[inline(always)]
+fn double(len: usize) -> u64 {
+    (len as u64) << 1
+}
+
+/// Null in place of a length: -1 in zigzag form.
+const NULL: u8 = 1;
 
 /// Writes from the front of a slice that is long enough.
 struct Writer<'a> {
@@ -112,8 +121,18 @@ impl Writer<'_> {
     }
 
     #[inline(always)]
-    fn varint(&mut self, value: i64) {
-        let len = varint::put(self.rest, value);
+    fn length(&mut self, len: usize) {
+        let len = varint::put(self.rest, double(len));
+        self.advance(len);
+    }
+
+    #[inline(always)]
+    fn head(&mut self, head: &[u8; HEAD_LEN_MAX], len: usize) {
+        match self.rest.first_chunk_mut() {
+            // All of it in one go: what is too much is written over next.
+            Some(room) => *room = *head,
+            None => self.rest[..len].copy_from_slice(&head[..len]),
+        }
         self.advance(len);
     }
 
@@ -126,16 +145,16 @@ impl Writer<'_> {
     #[inline(always)]
     fn nullable(&mut self, bytes: Option<&[u8]>) {
         match bytes {
-            None => self.varint(-1),
+            None => self.byte(NULL),
             Some(bytes) => {
-                self.varint(bytes.len() as i64);
+                self.length(bytes.len());
                 self.bytes(bytes);
             }
         }
     }
 
     fn headers(&mut self, headers: &[HeaderRef<'_>]) {
-        self.varint(headers.len() as i64);
+        self.length(headers.len());
         for header in headers {
             self.nullable(Some(header.key.as_bytes()));
             self.nullable(header.value);

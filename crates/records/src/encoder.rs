@@ -118,7 +118,7 @@ impl BatchEncoder {
             _ => self.header.base_timestamp,
         };
         let timestamp_delta = timestamp.wrapping_sub(base_timestamp);
-        let record = RecordEncoding::new(timestamp_delta, i64::from(offset_delta), key, value, headers);
+        let record = RecordEncoding::new(timestamp_delta, offset_delta, key, value, headers);
         let start = self.section.len();
         if start + record.len() > SECTION_LEN_MAX {
             return Err(EncodeError::Full);

@@ -18,7 +18,6 @@ mod header;
 mod legacy;
 mod record;
 mod sealed;
-mod validate;
 mod varint;
 
 pub use batches::{Batch, Batches, Incomplete};
@@ -34,4 +33,3 @@ pub use header::{
 };
 pub use record::{HeaderSlice, Headers, RecordCursor, RecordIter, RecordRef, RecordSection};
 pub use sealed::{ProducerStamp, SealedBatch, SplitBatch};
-pub use validate::{InvalidBatch, InvalidRecord, RecordFault, RecordRules, RecordSummary};

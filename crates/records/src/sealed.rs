@@ -36,34 +36,18 @@ impl ProducerStamp {
 /// epoch bump, while the section stays as it is. A clone shares the section.
 #[derive(Debug, Clone)]
 pub struct SealedBatch {
-    section: Bytes,
-    codec: Codec,
-    record_count: u32,
-    base_timestamp: i64,
-    max_timestamp: i64,
+    pub(crate) section: Bytes,
+    pub(crate) codec: Codec,
+    pub(crate) record_count: u32,
+    pub(crate) base_timestamp: i64,
+    pub(crate) max_timestamp: i64,
     /// CRC-32C of the section, taken while it was in the cache.
-    section_crc: u32,
+    pub(crate) section_crc: u32,
+    /// With the header.
+    pub(crate) uncompressed_len: usize,
 }
 
 impl SealedBatch {
-    pub(crate) fn new(
-        section: Bytes,
-        codec: &Codec,
-        record_count: u32,
-        base_timestamp: i64,
-        max_timestamp: i64,
-    ) -> Self {
-        let section_crc = crc::crc32c(&section);
-        Self {
-            section: section.into(),
-            codec: *codec,
-            record_count,
-            base_timestamp,
-            max_timestamp,
-            section_crc,
-        }
-    }
-
     /// The header with this stamp: base offset 0, no leader epoch, and the checksum of header and section.
     pub fn header(&self, stamp: &ProducerStamp) -> [u8; BATCH_HEADER_LEN] {
         let mut header = self.header_fields(stamp);
@@ -79,6 +63,11 @@ impl SealedBatch {
     /// The length of header and section together, in bytes.
     pub fn encoded_len(&self) -> usize {
         BATCH_HEADER_LEN + self.section.len()
+    }
+
+    /// The length that header and section had together before compression, in bytes.
+    pub fn uncompressed_len(&self) -> usize {
+        self.uncompressed_len
     }
 
     /// How many records it has.
@@ -113,7 +102,8 @@ impl SealedBatch {
     /// The same records in several batches, each of at most `limit` bytes uncompressed, header included, if it has more
     /// than one record: what to do when a broker refuses the batch as too large (Java: `ProducerBatch.split`).
     ///
-    /// Order and timestamps stay; each piece knows which of the records it has.
+    /// Order and timestamps stay; each piece knows which of the records it has, and so its base sequence. A single piece
+    /// means that no split can help.
     ///
     /// # Errors
     /// As [`records`](Self::records).
@@ -141,7 +131,8 @@ impl SealedBatch {
         Ok(pieces)
     }
 
-    /// The buffer, for another builder, if nobody else holds this section any more.
+    /// The buffer, for another builder, if nobody else holds this section any more. Its capacity is that of the buffer
+    /// that the batch was built in, or more.
     pub fn recycle(self) -> Option<BytesMut> {
         self.section.try_into_mut().ok()
     }

@@ -170,7 +170,7 @@ public class Batches {
         return builder.build().buffer();
     }
 
-    /** Every shape of key, value, header and timestamp; tests/golden.rs has the same. */
+    /** Every shape of key, value, header and timestamp; tests/batches/golden.rs has the same. */
     static List<SimpleRecord> shapes() {
         Header[] headers = {
             new RecordHeader("trace_id", bytes("0af7651916cd43dd")),

@@ -1,10 +1,8 @@
 //! Bytes that nobody sane sends: nothing panics, nothing loops, and memory stays in step with what was received.
 
-mod common;
-
+use crate::common::{build, golden};
 use allocation_counter::measure;
 use bytes::Bytes;
-use common::{build, golden};
 use milena_records::{
     BatchHeader, Batches, Codec, CodecError, Compression, ProducerStamp, RecordParts, RecordsError, Scratch,
 };

@@ -1,9 +1,7 @@
 //! Batches written by Kafka 4.3.1's own classes, read and written here: tests/golden/README.md.
 
-mod common;
-
+use crate::common::golden;
 use bytes::{Bytes, BytesMut};
-use common::golden;
 use milena_records::{
     Batch, BatchBuilder, BatchEncoder, BatchHeader, Batches, Codec, Compression, ControlType, HeaderRef,
     ProducerStamp, RecordParts, Scratch, TimestampType, TransactionMarker,

@@ -1,9 +1,9 @@
 //! What the builder writes, the reader reads: every codec, every shape of record.
 
-use bytes::{Bytes, BytesMut};
+use crate::common::build;
+use bytes::Bytes;
 use milena_records::{
-    Batch, BatchBuilder, Batches, Codec, Compression, HeaderRef, ProducerStamp, RecordParts, Scratch,
-    SealedBatch,
+    Batch, Batches, Codec, Compression, HeaderRef, ProducerStamp, RecordParts, Scratch, SealedBatch,
 };
 use proptest::prelude::*;
 
@@ -49,20 +49,25 @@ fn codec() -> impl Strategy<Value = Codec> {
     )
 }
 
-fn build(records: &[Owned], codec: &Codec, scratch: &mut Scratch) -> SealedBatch {
-    let mut builder = BatchBuilder::new(BytesMut::new(), usize::MAX);
-    for (index, record) in records.iter().enumerate() {
-        let headers: Vec<_> =
-            record.headers.iter().map(|(key, value)| HeaderRef { key, value: value.as_deref() }).collect();
-        let parts = RecordParts {
-            timestamp: record.timestamp,
-            key: record.key.as_deref(),
-            value: record.value.as_deref(),
-            headers: &headers,
-        };
-        assert_eq!(builder.try_append(&parts), Ok(index as u32));
+impl Owned {
+    fn headers(&self) -> Vec<HeaderRef<'_>> {
+        self.headers.iter().map(|(key, value)| HeaderRef { key, value: value.as_deref() }).collect()
     }
-    builder.seal(codec, scratch).unwrap()
+
+    fn parts<'a>(&'a self, headers: &'a [HeaderRef<'a>]) -> RecordParts<'a> {
+        RecordParts {
+            timestamp: self.timestamp,
+            key: self.key.as_deref(),
+            value: self.value.as_deref(),
+            headers,
+        }
+    }
+}
+
+fn seal(records: &[Owned], codec: &Codec, scratch: &mut Scratch) -> SealedBatch {
+    let headers: Vec<_> = records.iter().map(Owned::headers).collect();
+    let parts: Vec<_> = records.iter().zip(&headers).map(|(record, headers)| record.parts(headers)).collect();
+    build(&parts, codec, scratch)
 }
 
 fn on_the_wire(sealed: &SealedBatch, stamp: &ProducerStamp) -> Bytes {
@@ -92,7 +97,7 @@ proptest! {
     #[test]
     fn records_come_back(records in proptest::collection::vec(record(), 1..40), codec in codec()) {
         let scratch = &mut Scratch::new();
-        let sealed = build(&records, &codec, scratch);
+        let sealed = seal(&records, &codec, scratch);
         let stamp = ProducerStamp { producer_id: 7, producer_epoch: 3, base_sequence: 11, is_transactional: true };
         let mut batches = Batches::new(on_the_wire(&sealed, &stamp));
         let batch = batches.next().unwrap().unwrap();

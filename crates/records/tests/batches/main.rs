@@ -1,0 +1,9 @@
+//! Batches through the public interface: Kafka's, ours, old ones and hostile ones.
+
+mod allocations;
+mod common;
+mod golden;
+mod hostile;
+mod legacy;
+mod round_trip;
+mod sealed;
