@@ -144,6 +144,7 @@ fn looks_secret(name: &str) -> bool {
 
 impl Admin {
     /// Changes configurations; those that are not named stay as they are. Of several entries for a resource the last one counts.
+    /// With KRaft, brokers follow a change, and show it, a moment after this returns.
     ///
     /// On brokers before 2.3, which cannot change some and leave others, all that is set is read and written back with the
     /// changes: of two such changes at the same time one may be lost, and a resource with secrets cannot be changed, as they
