@@ -1,1 +1,9 @@
-//! milena-tests
+//! What the tests of the whole share: brokers to test against, other clients as the other end, and records to send.
+
+mod peer;
+mod sample;
+mod target;
+
+pub use peer::{Peer, PeerKind};
+pub use sample::{WireRecord, sample_records};
+pub use target::{Target, real_kafka, unique};

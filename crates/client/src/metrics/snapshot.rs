@@ -77,8 +77,8 @@ impl Snapshot {
         self.metrics.iter()
     }
 
-    /// The value of one metric: the first of that group and name whose tags, `client-id` apart, are
-    /// exactly `tags`.
+    /// The value of one metric: the first of that group and name whose tags are exactly `tags`;
+    /// `client-id` may be left out.
     ///
     /// ```
     /// # use milena_client::metrics::{ConsumerMetrics, Metrics, Sampling};
@@ -93,8 +93,9 @@ impl Snapshot {
     /// assert_eq!(snapshot.value(group, "records-lag", &orders_3), Some(17.0));
     /// ```
     pub fn value(&self, group: &str, name: &str, tags: &[(&str, &str)]) -> Option<f64> {
+        let any_client = tags.iter().all(|(tag, _)| *tag != "client-id");
         let has_tags = |metric: &Metric| {
-            let own = || metric.tags.iter().filter(|(tag, _)| *tag != "client-id");
+            let own = || metric.tags.iter().filter(|(tag, _)| *tag != "client-id" || !any_client);
             own().count() == tags.len() && own().all(|tag| tags.contains(&tag))
         };
         let found =

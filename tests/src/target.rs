@@ -1,0 +1,68 @@
+//! Brokers to test against.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use milena_broker::Cluster;
+use milena_testcontainers::{Availability, Decision, KafkaCluster, KafkaVersion, Need};
+
+/// One kind of broker.
+pub enum Target {
+    /// Ours, in this process, over TCP.
+    Embedded(Cluster),
+    /// Apache Kafka, shared by the tests of this process.
+    Real(&'static KafkaCluster, KafkaVersion),
+}
+
+impl Target {
+    /// A fresh embedded broker.
+    pub async fn embedded() -> Self {
+        Self::Embedded(Cluster::builder().nodes(1).start().await.expect("the embedded broker starts"))
+    }
+
+    /// A real Kafka of this version; `None`, after saying so, where none can be started and nobody demands it.
+    pub async fn real(version: KafkaVersion) -> Option<Self> {
+        if !real_kafka() {
+            return None;
+        }
+        let cluster = KafkaCluster::shared_of(version).await.expect("a real Kafka starts");
+        Some(Self::Real(cluster, version))
+    }
+
+    /// `host:port,...`
+    pub fn bootstrap(&self) -> String {
+        match self {
+            Self::Embedded(cluster) => cluster.bootstrap(),
+            Self::Real(cluster, _) => cluster.bootstrap().to_owned(),
+        }
+    }
+
+    /// Whether the broker is at least of this release; ours counts as the latest.
+    pub fn is_at_least(&self, version: KafkaVersion) -> bool {
+        match self {
+            Self::Embedded(_) => true,
+            Self::Real(_, own) => *own >= version,
+        }
+    }
+}
+
+/// Whether tests may start a real Kafka.
+///
+/// # Panics
+/// Where none can be started although `CI` is set: nobody would see that the tests were left out.
+pub fn real_kafka() -> bool {
+    match Availability::detect().decide(Need::Control) {
+        Decision::Run => true,
+        Decision::LeaveOut(why) => {
+            eprintln!("LEFT OUT, for want of a real Kafka: {why}");
+            false
+        }
+        Decision::Refuse(why) => panic!("CI must not leave out the tests on a real Kafka, but {why}"),
+    }
+}
+
+/// A name that no other test of this process uses, nor one of another process on the same broker.
+pub fn unique(prefix: &str) -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    format!("{prefix}-{}-{number}", std::process::id())
+}
