@@ -279,7 +279,8 @@ fn try_append(
     reservation: &mut Option<Reservation>,
 ) -> Result<Delivery, usize> {
     let mut state = partition.lock();
-    let appended = partition.append(&mut state, &shared.batch_rules(), parts, reservation, || shared.env().now());
+    let appended =
+        partition.append(&mut state, &shared.batch_rules(), parts, reservation, || shared.env().now());
     match appended {
         Ok(appended) => {
             let follow_up = follow_up(shared, partition, &mut state, &appended);

@@ -2,59 +2,63 @@
 
 use milena_protocol::ErrorCode;
 
-/// What one attempt at a batch came to.
+/// What one attempt at a batch came to, if it was not acknowledged.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Attempt {
     /// The broker answered with an error code.
-    Refused {
-        code: ErrorCode,
-        /// Where the log began then; -1 when not told.
-        log_start_offset: i64,
-    },
+    Refused(ErrorCode),
     /// The connection was lost before an answer came.
     Disconnected {
-        /// Whether a part of the request may have left.
+        /// Whether the whole request may have left.
         possibly_sent: bool,
     },
 }
 
-/// Which way an error points.
+/// Which way an unacknowledged attempt points.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Meaning {
-    /// Try again, `written` says what is known of this attempt.
+    /// Try again.
     Retry { written: Written },
     /// Already in the log, at an offset that the broker does not remember (librdkafka#4438).
     AlreadyWritten,
     /// Too large for the topic: several smaller ones may do.
     TooLarge,
-    /// A sequence number came before its predecessor, which the log lacks.
+    /// The log lacks the batch's predecessor.
     OutOfOrder,
-    /// The broker has no state for this producer any more.
-    UnknownProducer,
-    /// The epoch is older than one that the partition has seen.
-    StaleEpoch,
-    /// No use trying again; the batch is not in the log.
-    Fail,
+    /// The partition cannot tell any more what it has of this batch's producer and epoch.
+    Forgotten,
+    /// No use trying again.
+    Fail { written: Written },
     /// The whole producer is refused.
     Fatal,
 }
 
-/// What is known of an attempt whose batch was not acknowledged.
+/// What is known of an attempt that was not acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Written {
     No,
     Perhaps,
 }
 
+impl Attempt {
+    pub(crate) fn meaning(&self) -> Meaning {
+        match *self {
+            Self::Refused(code) => Meaning::of(code),
+            Self::Disconnected { possibly_sent: true } => Meaning::Retry { written: Written::Perhaps },
+            Self::Disconnected { possibly_sent: false } => Meaning::Retry { written: Written::No },
+        }
+    }
+}
+
 impl Meaning {
     /// Kafka: `Sender.completeBatch`, `TransactionManager.canRetry`.
-    pub(crate) fn of(code: ErrorCode) -> Self {
+    fn of(code: ErrorCode) -> Self {
         match code {
             ErrorCode::DuplicateSequenceNumber => Self::AlreadyWritten,
             ErrorCode::MessageTooLarge | ErrorCode::RecordListTooLarge => Self::TooLarge,
             ErrorCode::OutOfOrderSequenceNumber => Self::OutOfOrder,
-            ErrorCode::UnknownProducerId => Self::UnknownProducer,
-            ErrorCode::InvalidProducerEpoch => Self::StaleEpoch,
+            // Brokers before 2.5 have forgotten the producer (KIP-360); a later epoch has replaced that of the batch.
+            ErrorCode::UnknownProducerId | ErrorCode::InvalidProducerEpoch => Self::Forgotten,
             // The leader refuses these before it appends. Others, NOT_LEADER_OR_FOLLOWER among them, may also end the wait
             // for replicas after the append (Kafka: `DelayedProduce`).
             ErrorCode::NotEnoughReplicas | ErrorCode::CorruptMessage | ErrorCode::ThrottlingQuotaExceeded => {
@@ -65,7 +69,9 @@ impl Meaning {
             | ErrorCode::TransactionalIdAuthorizationFailed
             | ErrorCode::InvalidProducerIdMapping => Self::Fatal,
             code if code.is_retriable() => Self::Retry { written: Written::Perhaps },
-            _ => Self::Fail,
+            // Nobody knows where on its way through the broker these came up.
+            ErrorCode::UnknownServerError | ErrorCode::Unknown(_) => Self::Fail { written: Written::Perhaps },
+            _ => Self::Fail { written: Written::No },
         }
     }
 }
@@ -75,29 +81,61 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_error_that_may_follow_the_append_is_not_taken_for_not_written() {
-        for code in [
-            ErrorCode::NotLeaderOrFollower,
-            ErrorCode::NotEnoughReplicasAfterAppend,
-            ErrorCode::RequestTimedOut,
-            ErrorCode::KafkaStorageError,
-            ErrorCode::UnknownTopicOrPartition,
-        ] {
-            assert_eq!(Meaning::of(code), Meaning::Retry { written: Written::Perhaps }, "{code}");
-        }
-    }
-
-    #[test]
-    fn errors_of_the_record_itself_are_not_retried() {
-        for code in [
-            ErrorCode::InvalidRecord,
-            ErrorCode::InvalidTimestamp,
-            ErrorCode::TopicAuthorizationFailed,
-            ErrorCode::InvalidRequiredAcks,
-            ErrorCode::UnsupportedForMessageFormat,
-            ErrorCode::Unknown(12_345),
-        ] {
-            assert_eq!(Meaning::of(code), Meaning::Fail, "{code}");
-        }
+    fn errors_have_these_meanings() {
+        use ErrorCode::*;
+        let codes = [
+            DuplicateSequenceNumber,
+            MessageTooLarge,
+            RecordListTooLarge,
+            OutOfOrderSequenceNumber,
+            UnknownProducerId,
+            InvalidProducerEpoch,
+            NotEnoughReplicas,
+            CorruptMessage,
+            NotLeaderOrFollower,
+            NotEnoughReplicasAfterAppend,
+            RequestTimedOut,
+            KafkaStorageError,
+            UnknownTopicOrPartition,
+            UnknownTopicId,
+            InvalidRecord,
+            InvalidTimestamp,
+            TopicAuthorizationFailed,
+            InvalidRequiredAcks,
+            UnsupportedForMessageFormat,
+            UnknownServerError,
+            Unknown(12_345),
+            ClusterAuthorizationFailed,
+            ProducerFenced,
+        ];
+        let table: Vec<_> = codes.iter().map(|code| format!("{code:?}: {:?}", Meaning::of(*code))).collect();
+        assert_eq!(
+            table,
+            [
+                "DuplicateSequenceNumber: AlreadyWritten",
+                "MessageTooLarge: TooLarge",
+                "RecordListTooLarge: TooLarge",
+                "OutOfOrderSequenceNumber: OutOfOrder",
+                "UnknownProducerId: Forgotten",
+                "InvalidProducerEpoch: Forgotten",
+                "NotEnoughReplicas: Retry { written: No }",
+                "CorruptMessage: Retry { written: No }",
+                "NotLeaderOrFollower: Retry { written: Perhaps }",
+                "NotEnoughReplicasAfterAppend: Retry { written: Perhaps }",
+                "RequestTimedOut: Retry { written: Perhaps }",
+                "KafkaStorageError: Retry { written: Perhaps }",
+                "UnknownTopicOrPartition: Retry { written: Perhaps }",
+                "UnknownTopicId: Retry { written: Perhaps }",
+                "InvalidRecord: Fail { written: No }",
+                "InvalidTimestamp: Fail { written: No }",
+                "TopicAuthorizationFailed: Fail { written: No }",
+                "InvalidRequiredAcks: Fail { written: No }",
+                "UnsupportedForMessageFormat: Fail { written: No }",
+                "UnknownServerError: Fail { written: Perhaps }",
+                "Unknown(12345): Fail { written: Perhaps }",
+                "ClusterAuthorizationFailed: Fatal",
+                "ProducerFenced: Fatal",
+            ]
+        );
     }
 }

@@ -1,17 +1,29 @@
 //! The sealed batches of one partition: waiting, in flight, numbered, retried, split, expired.
 //!
-//! Order (promise P2) rests on three rules: batches wait in the order of their records; a batch that comes back goes to its old
-//! place; and nothing goes to a new leader before the fate of what the old one had in flight is known, or all of it is sent again
-//! in order under its old numbers.
+//! Order and exactly-once (promises P1, P2) rest on these rules:
+//!
+//! 1. Batches wait in the order of their records; one that comes back goes to its old place; the first goes first.
+//! 2. A batch keeps its numbers until it is certain that it is not in the log.
+//! 3. Nothing new is sent while an earlier batch that may be in the log is unresolved. Brokers recognise a repetition among the last
+//!    five batches only: so it stays among them, and OUT_OF_ORDER_SEQUENCE_NUMBER is proof that it is not in the log.
+//! 4. What an old leader has in flight is sent to the new one again, in order and under its old numbers, before anything else.
+//!
+//! Rule 2 trusts that a request which the client has given up is carried out soon or never: it must not outlive both the answer to
+//! a later attempt and the next one under new numbers. From then on the broker refuses its epoch.
 
 use std::collections::VecDeque;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use milena_client::Backoff;
 use milena_records::SealedBatch;
 
+pub(crate) use super::batch::{Batch, BatchName, BatchSeries, ToSend};
 use super::outcome::{Attempt, Meaning, Written};
-use super::sequencing::{Numbering, ProducerIdentity, Sequencing, Stamp, add_sequence};
+use super::sequencing::{NeedsProducerId, ProducerIdentity, Sequencing, add_sequence};
+
+/// After this long without an acknowledgement the partition is assumed to have forgotten the producer, which costs one round trip
+/// without pipelining. Brokers forget after `producer.id.expiration.ms`, a day by default.
+const PAUSE: Duration = Duration::from_secs(60);
 
 /// What the queue must know of the configuration.
 #[derive(Clone, Copy, Debug)]
@@ -22,53 +34,6 @@ pub(crate) struct QueueConfig {
     pub(crate) retry_backoff: Backoff,
 }
 
-/// A sealed batch on its way; `P` is what the driver keeps with it.
-#[derive(Debug)]
-pub(crate) struct Batch<P> {
-    /// The number of its first record among all that the partition got: its place in the order, and its name.
-    pub(crate) first_record: u64,
-    pub(crate) sealed: SealedBatch,
-    /// When its deliveries must be resolved.
-    pub(crate) deadline: Instant,
-    pub(crate) payload: P,
-    attempts: u32,
-    stamp: Option<Stamp>,
-    possibly_written: bool,
-}
-
-impl<P> Batch<P> {
-    pub(crate) fn new(first_record: u64, sealed: SealedBatch, deadline: Instant, payload: P) -> Self {
-        Self { first_record, sealed, deadline, payload, attempts: 0, stamp: None, possibly_written: false }
-    }
-
-    /// Whether an attempt with unknown outcome was made: a failure cannot promise that the records are not in the log.
-    pub(crate) fn is_possibly_written(&self) -> bool {
-        self.possibly_written
-    }
-
-    /// How often it was sent.
-    pub(crate) fn attempts(&self) -> u32 {
-        self.attempts
-    }
-}
-
-/// A batch to put into a request now.
-#[derive(Debug)]
-pub(crate) struct ToSend {
-    pub(crate) name: BatchName,
-    pub(crate) sealed: SealedBatch,
-    pub(crate) stamp: Option<Stamp>,
-    /// Whether it was sent before.
-    pub(crate) is_retry: bool,
-}
-
-/// Names one attempt at one batch: an answer to an attempt that was given up names nothing any more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct BatchName {
-    pub(crate) first_record: u64,
-    pub(crate) attempt: u32,
-}
-
 /// Why nothing is sent now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Idle {
@@ -76,8 +41,8 @@ pub(crate) enum Idle {
     Waiting,
     /// Backing off until then.
     Backoff(Instant),
-    /// A producer id is needed, other than the exhausted one.
-    NeedsProducerId { exhausted: Option<i64> },
+    /// A producer id is needed first.
+    NeedsProducerId(NeedsProducerId),
 }
 
 /// What became of a batch whose attempt failed.
@@ -111,6 +76,7 @@ pub(crate) struct SendQueue<P> {
     in_flight: VecDeque<InFlight<P>>,
     sequencing: Sequencing,
     not_before: Option<Instant>,
+    acknowledged_at: Option<Instant>,
 }
 
 impl<P> SendQueue<P> {
@@ -121,6 +87,7 @@ impl<P> SendQueue<P> {
             in_flight: VecDeque::new(),
             sequencing: if config.idempotent { Sequencing::Unassigned } else { Sequencing::Off },
             not_before: None,
+            acknowledged_at: None,
         }
     }
 
@@ -134,9 +101,19 @@ impl<P> SendQueue<P> {
         self.waiting.len()
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.waiting.is_empty() && self.in_flight.is_empty()
+    }
+
+    /// Whether a broker may remember numbers that were given here.
+    pub(crate) fn has_used_numbers(&self) -> bool {
+        self.sequencing.was_used()
+    }
+
     /// Whether another batch could be in flight.
     pub(crate) fn has_room_in_flight(&self) -> bool {
-        self.in_flight.len() < self.config.in_flight_max
+        let in_flight_max = if self.sequencing.may_pipeline() { self.config.in_flight_max } else { 1 };
+        self.in_flight.len() < in_flight_max
     }
 
     /// The size of the batch that waits longest.
@@ -148,7 +125,7 @@ impl<P> SendQueue<P> {
     pub(crate) fn in_flight_payload(&self, name: BatchName) -> Option<&P> {
         self.in_flight
             .iter()
-            .find(|in_flight| in_flight.batch.first_record == name.first_record)
+            .find(|in_flight| in_flight.batch.name() == name)
             .map(|in_flight| &in_flight.batch.payload)
     }
 
@@ -162,94 +139,94 @@ impl<P> SendQueue<P> {
         self.batches().map(|batch| batch.deadline).min()
     }
 
-    /// The batch to send to `node_id`, the partition's leader, now.
+    /// The batch to send to `node_id`, the partition's leader, now. `current` is the producer's identity.
     pub(crate) fn poll_send(
         &mut self,
         now: Instant,
         node_id: i32,
         current: Option<ProducerIdentity>,
     ) -> Result<ToSend, Idle> {
-        if self.in_flight.iter().any(|in_flight| in_flight.node_id != node_id)
-            && !self.give_up_elsewhere(node_id)
-        {
-            return Err(Idle::Waiting);
+        self.take_back_from_others(node_id)?;
+        if self.in_flight.is_empty() && self.acknowledged_at.is_some_and(|at| at + PAUSE < now) {
+            self.sequencing.handle_pause();
         }
-        if self.in_flight.len() >= self.config.in_flight_max || self.waiting.is_empty() {
+        if self.waiting.is_empty() || !self.has_room_in_flight() {
             return Err(Idle::Waiting);
         }
         if let Some(not_before) = self.not_before.filter(|not_before| *not_before > now) {
             return Err(Idle::Backoff(not_before));
         }
-        let index = self.sendable(current)?;
-        let batch = &mut self.waiting[index];
-        if batch.stamp.is_none() {
-            batch.stamp = match self.sequencing.assign(batch.sealed.record_count(), current) {
-                Numbering::Stamp(stamp) => stamp,
-                Numbering::NeedsProducerId { exhausted } => return Err(Idle::NeedsProducerId { exhausted }),
-            };
-        }
-        let mut batch = self.waiting.remove(index).expect("the index was found above");
+        let mut batch = self.take_sendable(current)?;
         batch.attempts += 1;
-        let to_send = ToSend {
-            name: BatchName { first_record: batch.first_record, attempt: batch.attempts },
-            sealed: batch.sealed.clone(),
-            stamp: batch.stamp,
-            is_retry: batch.attempts > 1,
-        };
+        let to_send = ToSend { name: batch.name(), sealed: batch.sealed.clone(), stamp: batch.stamp };
         let at = self.in_flight.partition_point(|other| other.batch.first_record < batch.first_record);
         self.in_flight.insert(at, InFlight { batch, node_id });
         Ok(to_send)
     }
 
-    /// Which of the waiting batches may go next.
-    fn sendable(&mut self, current: Option<ProducerIdentity>) -> Result<usize, Idle> {
-        if !self.sequencing.is_draining() {
-            return Ok(0);
-        }
-        // What may be in the log is asked about first, under its old numbers.
-        if let Some(index) = self.waiting.iter().position(|batch| batch.possibly_written) {
-            return Ok(index);
-        }
-        if !self.in_flight.is_empty() {
-            return Err(Idle::Waiting);
-        }
-        match self.sequencing.reset(current) {
-            Ok(()) => {
-                for batch in &mut self.waiting {
-                    batch.stamp = None;
-                }
-                Ok(0)
-            }
-            Err(Numbering::NeedsProducerId { exhausted }) => Err(Idle::NeedsProducerId { exhausted }),
-            Err(Numbering::Stamp(_)) => unreachable!("a reset gives no numbers"),
-        }
-    }
-
-    /// The leader has changed. With idempotence all that the old one has in flight may be sent again, in order and under its old
-    /// numbers: what was written is recognised. Without it, its answers must be waited for.
-    fn give_up_elsewhere(&mut self, node_id: i32) -> bool {
+    /// The leader may have changed. With idempotence all that the old one has in flight may be sent again, in order and under its
+    /// old numbers: what was written is recognised. Without it, its answers must be waited for.
+    fn take_back_from_others(&mut self, node_id: i32) -> Result<(), Idle> {
+        let is_elsewhere = |in_flight: &InFlight<P>| in_flight.node_id != node_id;
         if !self.config.idempotent {
-            return false;
+            return match self.in_flight.iter().any(is_elsewhere) {
+                true => Err(Idle::Waiting),
+                false => Ok(()),
+            };
         }
-        let mut at = 0;
-        while at < self.in_flight.len() {
-            if self.in_flight[at].node_id == node_id {
-                at += 1;
-                continue;
-            }
-            let mut batch = self.in_flight.remove(at).expect("the index is in range").batch;
+        while let Some(at) = self.in_flight.iter().position(is_elsewhere) {
+            let mut batch = self.in_flight.remove(at).expect("the index was found above").batch;
             batch.possibly_written = true;
             self.put_back(batch);
         }
-        true
+        Ok(())
+    }
+
+    /// Takes out, numbered, the waiting batch that may go next.
+    fn take_sendable(&mut self, current: Option<ProducerIdentity>) -> Result<Batch<P>, Idle> {
+        let mut index = 0;
+        if self.sequencing.is_draining() {
+            // What may be in the log is asked about first, under its old numbers.
+            match self.waiting.iter().position(|batch| batch.possibly_written) {
+                Some(possibly_written) => index = possibly_written,
+                None => self.reset(current)?,
+            }
+        } else if self.config.idempotent && self.must_wait(&self.waiting[0]) {
+            return Err(Idle::Waiting);
+        }
+        let batch = &mut self.waiting[index];
+        if batch.stamp.is_none() {
+            let assigned = self.sequencing.assign(batch.sealed.record_count(), current);
+            batch.stamp = assigned.map_err(Idle::NeedsProducerId)?;
+        }
+        Ok(self.waiting.remove(index).expect("the index is that of a waiting batch"))
+    }
+
+    /// Whether an earlier batch that may be in the log is unresolved: `batch` could drive it out of the broker's memory.
+    fn must_wait(&self, batch: &Batch<P>) -> bool {
+        let is_before = |other: &InFlight<P>| other.batch.first_record < batch.first_record;
+        !batch.possibly_written
+            && self.in_flight.iter().any(|other| other.batch.possibly_written && is_before(other))
+    }
+
+    /// Goes on under other numbers, once nothing is in flight and nothing that waits may be in the log.
+    fn reset(&mut self, current: Option<ProducerIdentity>) -> Result<(), Idle> {
+        debug_assert!(self.in_flight.is_empty(), "nothing is pipelined while draining");
+        self.sequencing.reset(current).map_err(Idle::NeedsProducerId)?;
+        for batch in &mut self.waiting {
+            batch.stamp = None;
+        }
+        Ok(())
     }
 
     /// The attempt was acknowledged.
-    pub(crate) fn handle_written(&mut self, name: BatchName) -> Option<Batch<P>> {
-        self.take_in_flight(name)
+    pub(crate) fn handle_written(&mut self, name: BatchName, now: Instant) -> Option<Batch<P>> {
+        let batch = self.take_in_flight(name)?;
+        self.note_acknowledged(&batch, now);
+        Some(batch)
     }
 
-    /// The attempt failed.
+    /// The attempt failed. `unit_random`, in `0.0..1.0`, spreads the next attempts of many batches.
     pub(crate) fn handle_failed(
         &mut self,
         name: BatchName,
@@ -258,64 +235,64 @@ impl<P> SendQueue<P> {
         unit_random: f64,
     ) -> Verdict<P> {
         let Some(mut batch) = self.take_in_flight(name) else { return Verdict::Stale };
-        let meaning = match *attempt {
-            Attempt::Refused { code, .. } => Meaning::of(code),
-            Attempt::Disconnected { possibly_sent: true } => Meaning::Retry { written: Written::Perhaps },
-            Attempt::Disconnected { possibly_sent: false } => Meaning::Retry { written: Written::No },
-        };
-        match meaning {
+        batch.last_attempt = Some(attempt.clone());
+        let is_numbered = batch.stamp.is_some();
+        match attempt.meaning() {
             Meaning::Retry { written } => {
                 batch.possibly_written |= written == Written::Perhaps;
                 self.retry(batch, now, unit_random)
             }
-            Meaning::AlreadyWritten => Verdict::AlreadyWritten(batch),
+            Meaning::AlreadyWritten if batch.possibly_written => {
+                self.note_acknowledged(&batch, now);
+                Verdict::AlreadyWritten(batch)
+            }
             // Pieces of what may be in the log whole would not be recognised.
-            Meaning::TooLarge if batch.sealed.record_count() > 1 && !batch.possibly_written => {
+            Meaning::TooLarge
+                if batch.sealed.record_count() > 1 && !(is_numbered && batch.possibly_written) =>
+            {
                 Verdict::Split(batch)
             }
-            Meaning::TooLarge | Meaning::Fail => {
-                self.forget_numbers(&batch);
-                Verdict::Fail(batch)
-            }
-            Meaning::OutOfOrder if batch.stamp.is_some() => self.handle_out_of_order(batch, now, unit_random),
-            Meaning::UnknownProducer if batch.stamp.is_some() => {
-                self.handle_unknown_producer(batch, now, unit_random)
-            }
-            Meaning::StaleEpoch if batch.stamp.is_some() => {
-                // The partition has seen a later epoch: ours, if this batch was overtaken by a reset; then it is not in the
-                // log, as its numbers would have been recognised before. Another one's can only mean a shared id.
+            Meaning::OutOfOrder if is_numbered => self.handle_out_of_order(batch, now, unit_random),
+            // If an earlier attempt was written, nobody can tell any more: it is not repeated. Otherwise the numbers are of no
+            // use, and were not used (which is also what to think of a repetition of what certainly was not written).
+            Meaning::Forgotten | Meaning::AlreadyWritten if is_numbered && !batch.possibly_written => {
                 self.sequencing.drain();
                 self.retry(batch, now, unit_random)
             }
-            Meaning::OutOfOrder | Meaning::UnknownProducer | Meaning::StaleEpoch => Verdict::Fail(batch),
+            Meaning::Fail { written } => {
+                batch.possibly_written |= written == Written::Perhaps;
+                self.leave_gap(&batch);
+                Verdict::Fail(batch)
+            }
+            Meaning::TooLarge | Meaning::OutOfOrder | Meaning::Forgotten | Meaning::AlreadyWritten => {
+                self.leave_gap(&batch);
+                Verdict::Fail(batch)
+            }
             Meaning::Fatal => {
-                self.forget_numbers(&batch);
+                self.leave_gap(&batch);
                 Verdict::Fatal(batch)
             }
         }
     }
 
-    /// The log lacks a predecessor, so this batch is not in it. If the predecessor is ours and on its way, both go again; if not,
-    /// there is a gap that only a new epoch closes (librdkafka#3584: not fatal).
+    /// The log lacks the batch's predecessor, and so the batch itself (rule 3), unless the predecessor is on its way. If there is
+    /// none, the gap is there to stay, and only a new epoch closes it (librdkafka#3584: not fatal).
     fn handle_out_of_order(&mut self, mut batch: Batch<P>, now: Instant, unit_random: f64) -> Verdict<P> {
-        batch.possibly_written = false;
-        let is_next = self.batches().all(|other| other.first_record > batch.first_record);
-        if is_next {
+        let is_before = |other: &Batch<P>| other.first_record < batch.first_record;
+        let is_coming = self.in_flight.iter().any(|other| is_before(&other.batch))
+            || self.waiting.iter().any(|other| is_before(other) && other.possibly_written);
+        if !is_coming {
+            batch.possibly_written = false;
+        }
+        if !self.batches().any(is_before) {
             self.sequencing.drain();
         }
         self.retry(batch, now, unit_random)
     }
 
-    /// The broker forgot this producer (Kafka before 2.5, KIP-360): an earlier attempt that may have been written can be recognised
-    /// by nobody, and is not repeated.
-    fn handle_unknown_producer(&mut self, batch: Batch<P>, now: Instant, unit_random: f64) -> Verdict<P> {
-        self.sequencing.drain();
-        if batch.possibly_written { Verdict::Fail(batch) } else { self.retry(batch, now, unit_random) }
-    }
-
     fn retry(&mut self, batch: Batch<P>, now: Instant, unit_random: f64) -> Verdict<P> {
         if batch.deadline <= now || batch.attempts > self.config.retries_max {
-            self.forget_numbers(&batch);
+            self.leave_gap(&batch);
             return Verdict::Fail(batch);
         }
         // The batches behind one that failed fail with it: they do not prolong the wait.
@@ -336,10 +313,8 @@ impl<P> SendQueue<P> {
         let mut stamp = whole.stamp;
         for (sealed, payload) in pieces {
             let record_count = sealed.record_count();
-            let mut piece = Batch::new(first_record, sealed, whole.deadline, payload);
+            let mut piece = Batch::piece(&whole, first_record, sealed, payload);
             piece.stamp = stamp;
-            piece.possibly_written = whole.possibly_written;
-            piece.attempts = whole.attempts;
             first_record += u64::from(record_count);
             if let Some(stamp) = &mut stamp {
                 stamp.base_sequence = add_sequence(stamp.base_sequence, record_count);
@@ -350,18 +325,16 @@ impl<P> SendQueue<P> {
 
     /// Takes out what is past its deadline at `now`.
     pub(crate) fn expire(&mut self, now: Instant) -> Vec<Batch<P>> {
+        let is_late = |batch: &Batch<P>| batch.deadline <= now;
         let mut expired = Vec::new();
-        while let Some(at) = self.in_flight.iter().position(|in_flight| in_flight.batch.deadline <= now) {
-            let mut batch = self.in_flight.remove(at).expect("the index was found above").batch;
-            batch.possibly_written = true;
-            expired.push(batch);
+        while let Some(at) = self.in_flight.iter().position(|in_flight| is_late(&in_flight.batch)) {
+            let batch = self.in_flight.remove(at).expect("the index was found above").batch;
+            expired.push(Batch { possibly_written: true, ..batch });
         }
-        while let Some(at) = self.waiting.iter().position(|batch| batch.deadline <= now) {
+        while let Some(at) = self.waiting.iter().position(is_late) {
             expired.push(self.waiting.remove(at).expect("the index was found above"));
         }
-        for batch in &expired {
-            self.forget_numbers(batch);
-        }
+        expired.iter().for_each(|batch| self.leave_gap(batch));
         expired
     }
 
@@ -380,15 +353,22 @@ impl<P> SendQueue<P> {
         self.not_before = None;
     }
 
-    /// A numbered batch leaves without having been acknowledged: its numbers may be used again if they were the last given and
-    /// certainly not used; otherwise they leave a gap.
-    fn forget_numbers(&mut self, batch: &Batch<P>) {
-        let Some(stamp) = batch.stamp else { return };
-        let was_last =
-            self.batches().all(|other| other.stamp.is_none() || other.first_record < batch.first_record);
-        if was_last && !batch.possibly_written {
-            self.sequencing.give_back(stamp);
-        } else {
+    /// The topic was created anew: the log is another one, which knows no producer.
+    pub(crate) fn handle_new_log(&mut self) {
+        self.sequencing.drain();
+    }
+
+    fn note_acknowledged(&mut self, batch: &Batch<P>, now: Instant) {
+        self.acknowledged_at = Some(now);
+        if let Some(stamp) = batch.stamp {
+            self.sequencing.handle_acknowledged(stamp);
+        }
+    }
+
+    /// A numbered batch leaves without having been acknowledged. Its numbers leave a gap; to give them to another batch instead
+    /// would be wrong should the first one be in the log after all.
+    fn leave_gap(&mut self, batch: &Batch<P>) {
+        if batch.stamp.is_some() {
             self.sequencing.drain();
         }
     }
@@ -399,32 +379,8 @@ impl<P> SendQueue<P> {
     }
 
     fn take_in_flight(&mut self, name: BatchName) -> Option<Batch<P>> {
-        let at = self.in_flight.iter().position(|in_flight| {
-            in_flight.batch.first_record == name.first_record && in_flight.batch.attempts == name.attempt
-        })?;
+        let at = self.in_flight.iter().position(|in_flight| in_flight.batch.name() == name)?;
         Some(self.in_flight.remove(at).expect("the index was found above").batch)
-    }
-}
-
-/// What the pieces of a split batch inherit.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct BatchSeries {
-    first_record: u64,
-    deadline: Instant,
-    attempts: u32,
-    stamp: Option<Stamp>,
-    possibly_written: bool,
-}
-
-impl<P> From<&Batch<P>> for BatchSeries {
-    fn from(batch: &Batch<P>) -> Self {
-        Self {
-            first_record: batch.first_record,
-            deadline: batch.deadline,
-            attempts: batch.attempts,
-            stamp: batch.stamp,
-            possibly_written: batch.possibly_written,
-        }
     }
 }
 

@@ -1,16 +1,24 @@
 //! Producer id, epoch and sequence numbers of one partition.
 //!
 //! ```text
-//!               first batch sent            a sequence is unresolved, or the log lacks one
-//!   Unassigned ─────────────────▶ Assigned ───────────────────────────────────────────────▶ Draining
-//!                                    ▲                                                        │
-//!                                    │ nothing in flight, nothing possibly written:           │
-//!                                    └──────────── next epoch, sequence 0 ────────────────────┘
+//!               first numbers           first acknowledgement
+//!   Unassigned ───────────────▶ Introducing ─────────────▶ Assigned
+//!                                ▲   ▲  │                   │   │
+//!                                │   └──┼─── a long pause ──┘   │
+//!                                │      │ a gap                 │ a gap
+//!                                │      ▼                       ▼
+//!                                └───────────── Draining ◀──────┘
+//!                     all that was sent is known:
+//!                     next epoch, sequence 0
 //! ```
 //!
 //! The epoch is bumped per partition and without asking anyone (KIP-360): brokers keep the state of a producer by partition, and
-//! accept the next epoch if it begins at sequence 0. In `Draining` only batches whose fate is unknown are sent, under the numbers
-//! that they have; a batch gets new numbers only when it is certain that it is not in the log.
+//! accept the next epoch if it begins at sequence 0. A gap is a sequence number that was given and will not be used, or may not
+//! have been. In `Draining` only batches whose fate is unknown are sent, under the numbers that they have; a batch gets new
+//! numbers only when it is certain that it is not in the log.
+//!
+//! In `Introducing` one batch is in flight at a time: a partition that does not know the producer accepts any sequence number, so
+//! that the second batch could be written although the first one was refused, and the first one never (KAFKA-14359).
 
 /// A producer id and its epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,77 +40,92 @@ pub(crate) enum Sequencing {
     Off,
     /// Nothing was sent yet.
     Unassigned,
+    /// Numbers go on at `next_sequence`, but the partition may not know `identity` yet, or no longer.
+    Introducing { identity: ProducerIdentity, next_sequence: i32 },
     /// Numbers go on at `next_sequence`.
     Assigned { identity: ProducerIdentity, next_sequence: i32 },
     /// Waiting for certainty about all that was sent under `identity`, to go on under the next epoch.
     Draining { identity: ProducerIdentity },
 }
 
-/// What is needed to number the next batch.
+/// A producer id must be fetched first; one other than `exhausted`, if that is given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Numbering {
-    /// Its numbers.
-    Stamp(Option<Stamp>),
-    /// A producer id must be fetched first; one other than `exhausted`, if that is given.
-    NeedsProducerId { exhausted: Option<i64> },
+pub(crate) struct NeedsProducerId {
+    pub(crate) exhausted: Option<i64>,
 }
 
 impl Sequencing {
-    /// Numbers for a batch of `record_count` records, taken from `current`, the producer's identity, where this partition has none.
-    pub(crate) fn assign(&mut self, record_count: u32, current: Option<ProducerIdentity>) -> Numbering {
-        let (identity, base_sequence) = match *self {
-            Self::Off => return Numbering::Stamp(None),
-            Self::Unassigned => match current {
-                Some(identity) => (identity, 0),
-                None => return Numbering::NeedsProducerId { exhausted: None },
-            },
-            Self::Assigned { identity, next_sequence } => (identity, next_sequence),
-            Self::Draining { .. } => unreachable!("nothing new is numbered before the reset"),
-        };
-        let next_sequence = add_sequence(base_sequence, record_count);
-        *self = Self::Assigned { identity, next_sequence };
-        Numbering::Stamp(Some(Stamp { identity, base_sequence }))
+    /// Numbers for a batch of `record_count` records, under `current`, the producer's identity, where this partition has none.
+    pub(crate) fn assign(
+        &mut self,
+        record_count: u32,
+        current: Option<ProducerIdentity>,
+    ) -> Result<Option<Stamp>, NeedsProducerId> {
+        if *self == Self::Unassigned {
+            let identity = current.ok_or(NeedsProducerId { exhausted: None })?;
+            *self = Self::Introducing { identity, next_sequence: 0 };
+        }
+        match self {
+            Self::Introducing { identity, next_sequence } | Self::Assigned { identity, next_sequence } => {
+                let stamp = Stamp { identity: *identity, base_sequence: *next_sequence };
+                *next_sequence = add_sequence(*next_sequence, record_count);
+                Ok(Some(stamp))
+            }
+            Self::Off => Ok(None),
+            Self::Unassigned | Self::Draining { .. } => unreachable!("nothing is numbered before the reset"),
+        }
     }
 
-    /// Goes on under the next epoch, or under a new producer id when the epochs are used up. Call it when the fate of all that was
-    /// sent is known.
-    pub(crate) fn reset(&mut self, current: Option<ProducerIdentity>) -> Result<(), Numbering> {
-        let Self::Draining { identity } = *self else { return Ok(()) };
-        let next = match identity.producer_epoch.checked_add(1) {
-            // i16::MAX itself is left out, as Java does: a coordinator could not fence it.
-            Some(producer_epoch) if producer_epoch < i16::MAX => {
-                ProducerIdentity { producer_epoch, ..identity }
-            }
-            _ => match current {
-                Some(current) if current.producer_id != identity.producer_id => current,
-                _ => {
-                    let exhausted = Some(identity.producer_id);
-                    return Err(Numbering::NeedsProducerId { exhausted });
-                }
-            },
-        };
-        *self = Self::Assigned { identity: next, next_sequence: 0 };
-        Ok(())
+    /// The partition has taken a batch with these numbers: it knows the producer.
+    pub(crate) fn handle_acknowledged(&mut self, stamp: Stamp) {
+        if let Self::Introducing { identity, next_sequence } = *self
+            && identity == stamp.identity
+        {
+            *self = Self::Assigned { identity, next_sequence };
+        }
+    }
+
+    /// So much time has passed that the partition may have forgotten the producer.
+    pub(crate) fn handle_pause(&mut self) {
+        if let Self::Assigned { identity, next_sequence } = *self {
+            *self = Self::Introducing { identity, next_sequence };
+        }
     }
 
     /// A gap is certain or possible: go on under another epoch once all is known.
     pub(crate) fn drain(&mut self) {
-        if let Self::Assigned { identity, .. } = *self {
+        if let Self::Introducing { identity, .. } | Self::Assigned { identity, .. } = *self {
             *self = Self::Draining { identity };
         }
     }
 
-    /// The last numbers given were not used after all.
-    pub(crate) fn give_back(&mut self, stamp: Stamp) {
-        if let Self::Assigned { identity, next_sequence } = self
-            && *identity == stamp.identity
-        {
-            *next_sequence = stamp.base_sequence;
-        }
+    /// Goes on under the next epoch, or under a new producer id when the epochs are used up. Call it when the fate of all that was
+    /// sent is known.
+    pub(crate) fn reset(&mut self, current: Option<ProducerIdentity>) -> Result<(), NeedsProducerId> {
+        let Self::Draining { identity } = *self else { return Ok(()) };
+        let exhausted = identity.producer_id;
+        let next = match identity.producer_epoch.checked_add(1) {
+            Some(producer_epoch) => ProducerIdentity { producer_epoch, ..identity },
+            None => current
+                .filter(|current| current.producer_id != exhausted)
+                .ok_or(NeedsProducerId { exhausted: Some(exhausted) })?,
+        };
+        *self = Self::Introducing { identity: next, next_sequence: 0 };
+        Ok(())
     }
 
-    pub(crate) fn is_draining(&self) -> bool {
+    pub(crate) fn is_draining(self) -> bool {
         matches!(self, Self::Draining { .. })
+    }
+
+    /// Whether several batches may be in flight.
+    pub(crate) fn may_pipeline(self) -> bool {
+        matches!(self, Self::Off | Self::Assigned { .. })
+    }
+
+    /// Whether a broker may remember numbers that were given here.
+    pub(crate) fn was_used(self) -> bool {
+        !matches!(self, Self::Off | Self::Unassigned)
     }
 }
 
@@ -117,7 +140,9 @@ pub(crate) fn add_sequence(sequence: i32, record_count: u32) -> i32 {
 mod tests {
     use super::*;
 
-    const FIRST: ProducerIdentity = ProducerIdentity { producer_id: 7, producer_epoch: 0 };
+    fn identity(producer_id: i64, producer_epoch: i16) -> ProducerIdentity {
+        ProducerIdentity { producer_id, producer_epoch }
+    }
 
     #[test]
     fn sequences_wrap_to_zero_after_the_largest() {
@@ -128,33 +153,88 @@ mod tests {
     }
 
     #[test]
-    fn numbers_follow_each_other() {
+    fn nothing_is_numbered_without_a_producer_id() {
         let mut sequencing = Sequencing::Unassigned;
-        assert_eq!(sequencing.assign(3, None), Numbering::NeedsProducerId { exhausted: None });
-        let stamp = |base_sequence| Numbering::Stamp(Some(Stamp { identity: FIRST, base_sequence }));
-        assert_eq!(sequencing.assign(3, Some(FIRST)), stamp(0));
-        assert_eq!(sequencing.assign(2, None), stamp(3));
-        sequencing.give_back(Stamp { identity: FIRST, base_sequence: 3 });
-        assert_eq!(sequencing.assign(1, None), stamp(3));
-    }
-
-    #[test]
-    fn a_reset_begins_the_next_epoch_at_zero() {
-        let mut sequencing = Sequencing::Assigned { identity: FIRST, next_sequence: 9 };
-        sequencing.drain();
-        assert_eq!(sequencing.reset(None), Ok(()));
-        let identity = ProducerIdentity { producer_epoch: 1, ..FIRST };
-        assert_eq!(sequencing, Sequencing::Assigned { identity, next_sequence: 0 });
+        assert_eq!(sequencing.assign(3, None), Err(NeedsProducerId { exhausted: None }));
+        assert_eq!(sequencing, Sequencing::Unassigned);
     }
 
     #[test]
     fn used_up_epochs_need_another_producer_id() {
-        let last = ProducerIdentity { producer_id: 7, producer_epoch: i16::MAX - 1 };
-        let mut sequencing = Sequencing::Draining { identity: last };
-        let needed = Err(Numbering::NeedsProducerId { exhausted: Some(7) });
-        assert_eq!(sequencing.reset(Some(FIRST)), needed);
-        let other = ProducerIdentity { producer_id: 8, producer_epoch: 0 };
-        assert_eq!(sequencing.reset(Some(other)), Ok(()));
-        assert_eq!(sequencing, Sequencing::Assigned { identity: other, next_sequence: 0 });
+        let mut sequencing = Sequencing::Draining { identity: identity(7, i16::MAX) };
+        let needed = Err(NeedsProducerId { exhausted: Some(7) });
+        assert_eq!(sequencing.reset(None), needed);
+        assert_eq!(sequencing.reset(Some(identity(7, 0))), needed);
+        assert_eq!(sequencing.reset(Some(identity(8, 0))), Ok(()));
+        assert_eq!(sequencing, Sequencing::Introducing { identity: identity(8, 0), next_sequence: 0 });
+    }
+
+    #[test]
+    fn the_transitions_are_these() {
+        let stamp = Stamp { identity: identity(7, 2), base_sequence: 40 };
+        let states = [
+            Sequencing::Off,
+            Sequencing::Unassigned,
+            Sequencing::Introducing { identity: identity(7, 2), next_sequence: 50 },
+            Sequencing::Assigned { identity: identity(7, 2), next_sequence: 50 },
+            Sequencing::Draining { identity: identity(7, 2) },
+        ];
+        type Event = fn(&mut Sequencing, Stamp);
+        let events: [(&str, Event); 5] = [
+            ("assign 5", |state, _| {
+                if !state.is_draining() {
+                    state.assign(5, Some(identity(9, 0))).unwrap();
+                }
+            }),
+            ("acknowledged", |state, stamp| state.handle_acknowledged(stamp)),
+            ("pause", |state, _| state.handle_pause()),
+            ("gap", |state, _| state.drain()),
+            ("all known", |state, _| state.reset(Some(identity(9, 0))).unwrap()),
+        ];
+        let mut table = String::new();
+        for state in states {
+            table += &format!("{}\n", show(state));
+            for (name, event) in events {
+                let mut after = state;
+                event(&mut after, stamp);
+                if after != state {
+                    table += &format!("  {name:<12} {}\n", show(after));
+                }
+            }
+        }
+        assert_eq!(
+            table,
+            "\
+Off
+Unassigned
+  assign 5     Introducing 9/0 next 5
+Introducing 7/2 next 50
+  assign 5     Introducing 7/2 next 55
+  acknowledged Assigned 7/2 next 50
+  gap          Draining 7/2
+Assigned 7/2 next 50
+  assign 5     Assigned 7/2 next 55
+  pause        Introducing 7/2 next 50
+  gap          Draining 7/2
+Draining 7/2
+  all known    Introducing 7/3 next 0
+"
+        );
+    }
+
+    fn show(state: Sequencing) -> String {
+        let name =
+            |identity: ProducerIdentity| format!("{}/{}", identity.producer_id, identity.producer_epoch);
+        match state {
+            Sequencing::Off => "Off".to_owned(),
+            Sequencing::Unassigned => "Unassigned".to_owned(),
+            Sequencing::Introducing { identity, next_sequence } => {
+                format!("Introducing {} next {next_sequence}", name(identity))
+            }
+            Sequencing::Assigned { identity, next_sequence } => {
+                format!("Assigned {} next {next_sequence}", name(identity))
+            }
+            Sequencing::Draining { identity } => format!("Draining {}", name(identity)),
+        }
     }
 }

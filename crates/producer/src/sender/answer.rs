@@ -161,7 +161,7 @@ impl InFlightRequest {
     pub(super) fn handle_unsendable(&self, sender: &BrokerSender, shared: &Arc<Shared>, reason: String) {
         shared.numbers.request_completed(shared.env().now(), None);
         for sent in &self.sent {
-            let attempt = Attempt::Refused { code: ErrorCode::UnsupportedVersion, log_start_offset: -1 };
+            let attempt = Attempt::Refused(ErrorCode::UnsupportedVersion);
             let told = Told { message: Some(reason.clone()), blamed: Vec::new() };
             sent.handle_failed(sender, shared, &attempt, &told, shared.env().now());
         }
@@ -197,12 +197,11 @@ impl Sent {
         now: Instant,
     ) {
         if !answer.error_code.is_ok() {
-            let attempt =
-                Attempt::Refused { code: answer.error_code, log_start_offset: answer.log_start_offset };
+            let attempt = Attempt::Refused(answer.error_code);
             return self.handle_failed(sender, shared, &attempt, &Told::of(&answer), now);
         }
         let mut state = self.partition.lock();
-        let written = state.queue.handle_written(self.name);
+        let written = state.queue.handle_written(self.name, now);
         self.unlock_and_go_on(sender, state);
         if let Some(batch) = written {
             let outcome = Outcome::Written {
@@ -221,7 +220,7 @@ impl Sent {
         told: &Told,
         now: Instant,
     ) {
-        if let Attempt::Refused { code, .. } = attempt
+        if let Attempt::Refused(code) = attempt
             && code.invalidates_metadata()
         {
             shared.client.metadata().request_update();
@@ -249,7 +248,7 @@ impl Sent {
             Verdict::Fail(batch) => fail(shared, &self.partition, batch, attempt, told, now),
             Verdict::Fatal(batch) => {
                 fail(shared, &self.partition, batch, attempt, told, now);
-                if let Attempt::Refused { code, .. } = attempt {
+                if let Attempt::Refused(code) = attempt {
                     shared.fail_for_good(*code);
                 }
             }
@@ -323,10 +322,10 @@ fn fail(
             attempts: batch.attempts(),
             last: Some(last),
         },
-        Attempt::Refused { code: ErrorCode::MessageTooLarge | ErrorCode::RecordListTooLarge, .. } => {
+        Attempt::Refused(ErrorCode::MessageTooLarge | ErrorCode::RecordListTooLarge) => {
             DeliveryErrorKind::TooLarge { batch_bytes: batch.sealed.encoded_len() }
         }
-        Attempt::Refused { code, .. } if !code.is_retriable() => {
+        Attempt::Refused(code) if !code.is_retriable() => {
             DeliveryErrorKind::Broker { code: *code, message: told.message.clone() }
         }
         _ => DeliveryErrorKind::RetriesExhausted { attempts: batch.attempts(), last },
@@ -338,7 +337,7 @@ fn fail(
 
 fn describe(attempt: &Attempt) -> String {
     match attempt {
-        Attempt::Refused { code, .. } => code.to_string(),
+        Attempt::Refused(code) => code.to_string(),
         Attempt::Disconnected { .. } => "the connection to the broker was lost".to_owned(),
     }
 }

@@ -211,10 +211,10 @@ impl BrokerSender {
         match idle {
             Idle::Waiting => {}
             Idle::Backoff(until) => self.lists().backing_off.push((until, partition.clone())),
-            Idle::NeedsProducerId { exhausted } => {
+            Idle::NeedsProducerId(needs) => {
                 self.lists().without_identity.push(partition.clone());
                 // If it came between the question and the listing, nobody else would say so.
-                if shared.identity.request(exhausted) {
+                if shared.identity.request(needs.exhausted) {
                     self.handle_identity();
                 }
             }

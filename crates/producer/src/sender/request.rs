@@ -111,7 +111,7 @@ impl BrokerSender {
             match state.queue.poll_send(now, self.node_id, shared.identity.current()) {
                 Ok(to_send) => {
                     bytes += to_send.sealed.encoded_len();
-                    if !to_send.is_retry {
+                    if to_send.name.attempt == 1 {
                         shared.remove_unsent(to_send.sealed.encoded_len());
                     }
                     partition.publish_queue_len(&state);
