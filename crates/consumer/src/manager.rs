@@ -54,15 +54,15 @@ struct Manager {
 impl Manager {
     fn perform(&mut self, action: Action) {
         match action {
-            Action::StartFetching(node_id) => {
-                let bell = self.shared.add_loop(node_id);
-                let fetch_loop = FetchLoop::new(self.shared.clone(), node_id, bell);
-                let task = self.shared.client.env().spawn(fetch_loop.run());
-                self.loops.insert(node_id, task);
-            }
-            Action::StopFetching(node_id) => {
-                self.shared.remove_loop(node_id);
-                self.loops.remove(&node_id);
+            Action::FetchFrom(node_ids) => {
+                self.loops.retain(|node_id, _| node_ids.contains(node_id));
+                for node_id in node_ids {
+                    self.loops.entry(node_id).or_insert_with(|| {
+                        let bell = self.shared.add_loop(node_id);
+                        let fetch_loop = FetchLoop::new(self.shared.clone(), node_id, bell);
+                        self.shared.client.env().spawn(fetch_loop.run())
+                    });
+                }
             }
             Action::Ask(questions) => self.ask(questions),
         }

@@ -11,6 +11,7 @@ use tokio::sync::{Notify, watch};
 
 use crate::config::ConsumerConfig;
 use crate::core::{Delivery, Subscription, SubscriptionConfig};
+use crate::decode;
 
 /// The subscription behind one lock, which is taken once per fetch and per batch, and never held across a suspension; and the
 /// bells of those who wait for a change in it.
@@ -47,6 +48,7 @@ impl Shared {
             fetch_bytes_max: config.fetch_max_bytes as usize,
             partition_fetch_bytes_max: config.max_partition_fetch_bytes as usize,
             prefetch_bytes: config.prefetch_bytes,
+            decode_ahead_bytes: decode::AHEAD_BYTES,
             retry_backoff: client.config().retry_backoff,
             preferred_replica_lease: client.config().metadata_max_age,
         });
@@ -110,15 +112,11 @@ impl Shared {
         delivery.map_or(Poll::Pending, Poll::Ready)
     }
 
-    /// Registers the bell of a broker's fetch loop.
+    /// Registers the bell of a broker's new fetch loop.
     pub(crate) fn add_loop(&self, node_id: i32) -> Arc<LoopBell> {
         let bell = Arc::<LoopBell>::default();
         self.lock().loops.insert(node_id, bell.clone());
         bell
-    }
-
-    pub(crate) fn remove_loop(&self, node_id: i32) {
-        self.lock().loops.remove(&node_id);
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -17,6 +17,8 @@ pub(crate) struct Fetched {
     pub(crate) filter: Option<AbortedFilter>,
     /// Records before it are not wanted: a fetch from the middle of a batch brings the whole batch.
     pub(crate) next: Position,
+    /// Where `next` was before anything was decoded.
+    pub(crate) fetch_offset: i64,
     /// Dropped after the batches, which slice the frame.
     pub(crate) frame: Arc<FrameLease>,
 }

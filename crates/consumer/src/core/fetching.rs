@@ -172,6 +172,7 @@ impl Fetching {
         leader_epoch: Option<i32>,
     ) {
         data.fetched.next = self.fetch;
+        data.fetched.fetch_offset = self.fetch.offset;
         self.buffered.push_back(data);
         self.failures = 0;
         self.validated_for = leader_epoch;

@@ -27,7 +27,7 @@ use milena_protocol::ErrorCode;
 use milena_protocol::messages::{FetchRequest, FetchResponse};
 
 use crate::core::session::FetchSession;
-use crate::core::{FetchDecision, FetchPlan};
+use crate::core::{FetchDecision, FetchId, FetchPlan};
 use crate::pool::{FrameLease, FrameReturn};
 use crate::shared::{LoopBell, Shared};
 
@@ -45,6 +45,8 @@ pub(crate) struct FetchLoop {
     timer: Timer,
     /// Attempts to connect or to fetch in a row that failed.
     failures: u32,
+    /// The fetch whose answer is waited for.
+    in_flight: Option<FetchId>,
 }
 
 /// Why a connection is left without an error.
@@ -74,6 +76,7 @@ impl FetchLoop {
             session: FetchSession::new(),
             frames: Arc::default(),
             failures: 0,
+            in_flight: None,
         }
     }
 
@@ -125,6 +128,7 @@ impl FetchLoop {
     /// Ends a connection; what it was asked for may be asked for again.
     fn give_up(&mut self, connection: Connection<FetchPlan>) {
         self.session.handle_failure();
+        self.in_flight = None;
         for unanswered in connection.into_unanswered() {
             let plan = unanswered.context;
             self.shared.with(|subscription| subscription.handle_fetch_failure(self.node_id, &plan));
@@ -145,8 +149,10 @@ impl FetchLoop {
             }
             match self.shared.with(|subscription| subscription.poll_fetch(self.node_id, checks, now)) {
                 FetchDecision::Send(plan) => {
+                    self.in_flight = Some(plan.fetch_id);
                     self.send(connection, plan)?;
                     let Some(response) = self.receive(connection).await? else { continue };
+                    self.in_flight = None;
                     self.handle(connection, response).await?;
                 }
                 FetchDecision::Wait(until) => {
@@ -359,6 +365,15 @@ impl FetchLoop {
             Poll::Ready(())
         });
         let _ = self.env.timeout_at(until, answered).await;
+    }
+}
+
+/// Wherever the task was cancelled, what it waited for can be fetched by another.
+impl Drop for FetchLoop {
+    fn drop(&mut self) {
+        if let Some(fetch_id) = self.in_flight {
+            self.shared.with(|subscription| subscription.abandon_fetch(self.node_id, fetch_id));
+        }
     }
 }
 

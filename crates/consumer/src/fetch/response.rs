@@ -85,8 +85,8 @@ fn fetched(
     let end = end_of_batches(&records);
     let batches = Batches::new(records);
     // Where the fetch began is known to the partition.
-    let next = Position::new(0);
-    Some(FetchedData { fetched: Fetched { batches, filter, next, frame: frame.clone() }, end })
+    let (next, fetch_offset) = (Position::new(0), 0);
+    Some(FetchedData { fetched: Fetched { batches, filter, next, fetch_offset, frame: frame.clone() }, end })
 }
 
 /// The leaders that a former leader tells, with their addresses (KIP-951).

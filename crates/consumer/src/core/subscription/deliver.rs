@@ -10,9 +10,6 @@ use crate::core::fetching::{Buffered, Next, Ready};
 use crate::core::partition::{Generation, Partition};
 use crate::error::RecvError;
 
-/// Decoded bytes that wait for the application before decoding pauses: few enough to be in the cache still when they are read.
-pub(crate) const DECODE_AHEAD_BYTES: usize = 256 * 1024;
-
 /// Stands for the broker in the budget where the application gave bytes back.
 const UNREAD: i32 = -1;
 
@@ -74,7 +71,7 @@ impl DecodeTicket {
 impl Subscription {
     /// The next batches to decode, unless enough is decoded.
     pub(crate) fn poll_decode(&mut self) -> Option<DecodeJob> {
-        if self.ready_bytes >= DECODE_AHEAD_BYTES {
+        if self.ready_bytes >= self.config.decode_ahead_bytes {
             return None;
         }
         while let Some(name) = self.undecoded.pop() {
@@ -161,9 +158,9 @@ impl Subscription {
     }
 
     fn hand_over(&mut self, ready: Ready) -> RecordBatch {
-        let decoding_paused = self.ready_bytes >= DECODE_AHEAD_BYTES;
+        let decoding_paused = self.ready_bytes >= self.config.decode_ahead_bytes;
         self.ready_bytes -= ready.size_bytes;
-        self.wakes.decoder |= decoding_paused && self.ready_bytes < DECODE_AHEAD_BYTES;
+        self.wakes.decoder |= decoding_paused && self.ready_bytes < self.config.decode_ahead_bytes;
         self.budget.release(ready.node_id, ready.charged_bytes);
         if let Some(frame) = ready.finishes {
             self.budget.finish_part(frame);

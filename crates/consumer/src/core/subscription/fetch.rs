@@ -74,7 +74,7 @@ impl Subscription {
         let fetch_id = FetchId(self.next_fetch_id);
         self.next_fetch_id += 1;
         if let Some(node) = self.nodes.get_mut(&node_id) {
-            node.in_flight = Some((fetch_id, bytes_max));
+            node.in_flight.insert(fetch_id, bytes_max);
         }
         for (name, _) in &targets {
             if let Some(fetching) = self.partitions.get_mut(name).and_then(Partition::fetching_mut) {
@@ -167,7 +167,7 @@ impl Subscription {
         unit_random: f64,
     ) {
         self.tell_broker_works(node_id);
-        self.end_flight(node_id, plan);
+        self.end_flight(node_id, plan.fetch_id);
         let awaited = |this: &Self, name: &TopicPartition| {
             let fetching = this.partitions.get(name).and_then(Partition::fetching);
             fetching.is_some_and(|fetching| fetching.awaits(plan.fetch_id))
@@ -270,7 +270,7 @@ impl Subscription {
 
     /// The answer to a plan will not come: the connection failed, or the answer was of no use.
     pub(crate) fn handle_fetch_failure(&mut self, node_id: i32, plan: &FetchPlan) {
-        self.end_flight(node_id, plan);
+        self.end_flight(node_id, plan.fetch_id);
         for (name, _) in &plan.targets {
             let Some(partition) = self.partitions.get_mut(name) else { continue };
             let before = partition.fetch_node();
@@ -323,10 +323,27 @@ impl Subscription {
         has_work
     }
 
+    /// The fetch loop of a broker is gone, and with it the answer that it waited for. (It was stopped because nothing was to be
+    /// fetched there; but by the time it ends, that may have changed, and it may have sent another fetch.)
+    pub(crate) fn abandon_fetch(&mut self, node_id: i32, fetch_id: FetchId) {
+        self.end_flight(node_id, fetch_id);
+        let awaits =
+            |partition: &Partition| partition.fetching().is_some_and(|fetching| fetching.awaits(fetch_id));
+        let waiting = self.partitions.iter().filter(|(_, partition)| awaits(partition));
+        let names: Vec<_> = waiting.map(|(name, _)| name.clone()).collect();
+        for name in names {
+            if let Some(fetching) = self.partitions.get_mut(&name).and_then(Partition::fetching_mut) {
+                fetching.retarget();
+            }
+            self.after_transition(&name);
+        }
+        self.wake_waiting_nodes();
+    }
+
     /// Gives the reservation for an answer back, unless that was done when the broker was left.
-    fn end_flight(&mut self, node_id: i32, plan: &FetchPlan) {
+    fn end_flight(&mut self, node_id: i32, fetch_id: FetchId) {
         let Some(node) = self.nodes.get_mut(&node_id) else { return };
-        if let Some((_, reserved)) = node.in_flight.take_if(|(fetch_id, _)| *fetch_id == plan.fetch_id) {
+        if let Some(reserved) = node.in_flight.remove(&fetch_id) {
             self.budget.release(node_id, reserved);
         }
     }

@@ -25,7 +25,10 @@ pub(crate) enum Answer {
 impl Subscription {
     /// The next thing for the manager to do.
     pub(crate) fn poll_action(&mut self, now: Instant) -> Option<Action> {
-        self.actions.pop_front().or_else(|| self.poll_questions(now))
+        if std::mem::take(&mut self.nodes_changed) {
+            return Some(Action::FetchFrom(self.nodes.keys().copied().collect()));
+        }
+        self.poll_questions(now)
     }
 
     fn poll_questions(&mut self, now: Instant) -> Option<Action> {

@@ -39,6 +39,8 @@ pub(crate) struct SubscriptionConfig {
     pub(crate) fetch_bytes_max: usize,
     pub(crate) partition_fetch_bytes_max: usize,
     pub(crate) prefetch_bytes: usize,
+    /// Decoded bytes that wait for the application before decoding pauses.
+    pub(crate) decode_ahead_bytes: usize,
     pub(crate) retry_backoff: Backoff,
     /// How long a replica that the leader told is read from before the leader is asked again (Java: the metadata's age).
     pub(crate) preferred_replica_lease: Duration,
@@ -65,7 +67,8 @@ pub(crate) struct Subscription {
     questions: BTreeSet<TopicPartition>,
     /// Errors that are of no partition.
     errors: VecDeque<RecvError>,
-    actions: VecDeque<Action>,
+    /// Brokers have come into use, or have gone out of use.
+    nodes_changed: bool,
     next_generation: u64,
     next_fetch_id: u64,
     wakes: Wakes,
@@ -76,8 +79,9 @@ pub(crate) struct Subscription {
 struct Node {
     partitions: BTreeSet<TopicPartition>,
     waiting: Waiting,
-    /// The fetch in flight, and the bytes that are reserved for its answer.
-    in_flight: Option<(FetchId, usize)>,
+    /// Fetches in flight, and the bytes that are reserved for their answers. There is one at most, but for the moment in which a
+    /// fetch loop takes over from one that was stopped.
+    in_flight: BTreeMap<FetchId, usize>,
     /// Turns the order of partitions, so that each comes first in its turn: a broker exceeds its limits only for the first one
     /// that has records (KIP-74).
     turn: usize,
@@ -88,9 +92,9 @@ struct Node {
 /// What a fetch loop that sends nothing waits for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Waiting {
-    #[default]
     No,
-    /// No partition is to be fetched.
+    /// No partition is to be fetched. So it is from the start: a loop may still run from the time when the broker was last in use.
+    #[default]
     Work,
     /// Too much waits for the application already.
     Room,
@@ -99,10 +103,8 @@ enum Waiting {
 /// Something to do for the consumer's manager.
 #[derive(Debug)]
 pub(crate) enum Action {
-    /// Partitions are to be fetched from this broker from now on.
-    StartFetching(i32),
-    /// None are.
-    StopFetching(i32),
+    /// Partitions are to be fetched from these brokers, and from no others.
+    FetchFrom(BTreeSet<i32>),
     /// Leaders are to be asked.
     Ask(Vec<(TopicPartition, Asked)>),
 }
@@ -140,7 +142,7 @@ impl Subscription {
             ready_bytes: 0,
             questions: BTreeSet::new(),
             errors: VecDeque::new(),
-            actions: VecDeque::new(),
+            nodes_changed: false,
             next_generation: 0,
             next_fetch_id: 0,
             wakes: Wakes::default(),
@@ -309,7 +311,7 @@ impl Subscription {
     fn wake_node(&mut self, node_id: Option<i32>) {
         let Some(node_id) = node_id else { return };
         if let Some(node) = self.nodes.get_mut(&node_id)
-            && std::mem::take(&mut node.waiting) != Waiting::No
+            && std::mem::replace(&mut node.waiting, Waiting::No) != Waiting::No
         {
             self.wakes.nodes.push(node_id);
         }
@@ -329,7 +331,7 @@ impl Subscription {
         let Some(node_id) = node_id else { return };
         let node = self.nodes.entry(node_id).or_default();
         if node.partitions.is_empty() {
-            self.actions.push_back(Action::StartFetching(node_id));
+            self.nodes_changed = true;
             self.wakes.manager = true;
         }
         node.partitions.insert(name.clone());
@@ -341,12 +343,12 @@ impl Subscription {
         let Some(node) = self.nodes.get_mut(&node_id) else { return };
         node.partitions.remove(name);
         if node.partitions.is_empty() {
-            // Its fetch loop ends; nobody will hear the answer to what is in flight.
-            if let Some((_, reserved)) = node.in_flight {
-                self.budget.release(node_id, reserved);
+            // Its fetch loop ends; nobody waits for what is in flight.
+            for reserved in node.in_flight.values() {
+                self.budget.release(node_id, *reserved);
             }
             self.nodes.remove(&node_id);
-            self.actions.push_back(Action::StopFetching(node_id));
+            self.nodes_changed = true;
             self.wakes.manager = true;
         }
     }

@@ -286,3 +286,6 @@ impl<'a> Iterator for Records<'a> {
 }
 
 impl ExactSizeIterator for Records<'_> {}
+
+#[cfg(test)]
+mod tests;

@@ -11,13 +11,17 @@ use crate::error::RecvError;
 use crate::pool::BufferPool;
 use crate::shared::Shared;
 
+/// Decoded bytes that wait for the application before decoding pauses: few enough to be in the cache still when they are read.
+pub(crate) const AHEAD_BYTES: usize = 256 * 1024;
+
 /// How many bytes of batches are decoded at once and handed over together: many of the small batches that producers without
 /// `linger` write, so that what is done per hand-over is little per record.
-const DECODE_BYTES: usize = 128 * 1024;
+const BYTES_AT_ONCE: usize = 128 * 1024;
 
 /// The task that decodes what was fetched, a little ahead of the application. Runs until it is cancelled.
 pub(crate) async fn run(shared: Arc<Shared>) {
-    let mut decoder = Decoder::new(shared.config.check_crcs, shared.config.decompressed_batch_bytes_max);
+    let config = &shared.config;
+    let mut decoder = Decoder::new(config.check_crcs, config.decompressed_batch_bytes_max, BYTES_AT_ONCE);
     loop {
         while let Some(job) = shared.with(|subscription| subscription.poll_decode()) {
             let (ticket, fetched) = job.into_parts();
@@ -31,6 +35,7 @@ pub(crate) async fn run(shared: Arc<Shared>) {
 /// Decodes batches; its working memory stays with it.
 pub(crate) struct Decoder {
     check_crcs: bool,
+    bytes_at_once: usize,
     scratch: Scratch,
     buffers: Arc<BufferPool>,
 }
@@ -50,9 +55,10 @@ enum Step {
 }
 
 impl Decoder {
-    pub(crate) fn new(check_crcs: bool, decompressed_batch_bytes_max: usize) -> Self {
+    pub(crate) fn new(check_crcs: bool, decompressed_batch_bytes_max: usize, bytes_at_once: usize) -> Self {
         Self {
             check_crcs,
+            bytes_at_once,
             scratch: Scratch::with_limit(decompressed_batch_bytes_max),
             buffers: Arc::default(),
         }
@@ -70,7 +76,7 @@ impl Decoder {
         let mut work = 0;
         let mut error = None;
         let mut more = true;
-        while more && error.is_none() && work < DECODE_BYTES {
+        while more && error.is_none() && work < self.bytes_at_once {
             match self.step(partition, &mut fetched, &mut batch, &mut work) {
                 Ok(Step::More) => {}
                 Ok(Step::Done) => more = false,
@@ -78,7 +84,9 @@ impl Decoder {
             }
         }
         batch.end_at(fetched.next);
-        if !more && error.is_none() && start == fetched.next {
+        // So that the last records are known to be the last, and their frame is finished with them.
+        more &= fetched.batches.clone().next().is_some();
+        if !more && error.is_none() && fetched.next.offset == fetched.fetch_offset {
             error = Some(no_progress(partition, &fetched));
         }
         let rest = (more && error.is_none()).then_some(fetched);
@@ -211,3 +219,6 @@ fn no_progress(partition: &TopicPartition, fetched: &Fetched) -> RecvError {
         },
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,276 @@
+//! Whatever happens in whatever order, the application reads each partition from where it is, without a gap or a repetition.
+
+use proptest::prelude::*;
+
+use super::super::*;
+use super::world::*;
+use crate::core::aborted::AbortedTransaction;
+use crate::testing::{LogBatch, marker};
+use milena_protocol::ErrorCode;
+use milena_records::Compression;
+
+const PARTITIONS: i32 = 4;
+
+/// What may be appended to a log.
+#[derive(Clone, Copy, Debug)]
+enum Entry {
+    Plain {
+        records: i32,
+    },
+    Compressed {
+        records: i32,
+    },
+    /// Every second record was removed by compaction, the last one too.
+    Compacted {
+        records: i32,
+    },
+    /// A transaction of one batch, and its end.
+    Transaction {
+        records: i32,
+        commit: bool,
+    },
+}
+
+fn entry() -> impl Strategy<Value = Entry> {
+    let records = 1..6i32;
+    prop_oneof![
+        3 => records.clone().prop_map(|records| Entry::Plain { records }),
+        1 => records.clone().prop_map(|records| Entry::Compressed { records }),
+        1 => records.clone().prop_map(|records| Entry::Compacted { records }),
+        2 => (records, any::<bool>()).prop_map(|(records, commit)| Entry::Transaction { records, commit }),
+    ]
+}
+
+fn build_log(entries: &[Entry], leader: i32, isolation_level: IsolationLevel) -> Log {
+    let mut log = Log::new(leader);
+    for (number, entry) in entries.iter().enumerate() {
+        let start = log.end_offset();
+        match *entry {
+            Entry::Plain { records } => {
+                let next = start + i64::from(records);
+                log.append(next, LogBatch::new(start, records).encode(), start..next);
+            }
+            Entry::Compressed { records } => {
+                let next = start + i64::from(records);
+                let batch = LogBatch::new(start, records).compressed(Compression::Lz4);
+                log.append(next, batch.encode(), start..next);
+            }
+            Entry::Compacted { records } => {
+                let next = start + i64::from(records);
+                let removed = move |offset: i64| (next - offset) % 2 == 1;
+                let batch = LogBatch::new(start, records).compacted(removed);
+                log.append(next, batch.encode(), (start..next).filter(|offset| !removed(*offset)));
+            }
+            Entry::Transaction { records, commit } => {
+                let producer_id = number as i64 % 3;
+                let end = start + i64::from(records);
+                let shown = commit || isolation_level == IsolationLevel::ReadUncommitted;
+                let batch = LogBatch::new(start, records).transactional(producer_id);
+                log.append(end, batch.encode(), (start..end).filter(|_| shown));
+                log.append(end + 1, marker(end, producer_id, commit), []);
+                if !commit {
+                    // In the wrong order, as brokers have sent them.
+                    let at = 7 * number % (log.aborted.len() + 1);
+                    log.aborted.insert(at, (AbortedTransaction { producer_id, first_offset: start }, end));
+                }
+            }
+        }
+    }
+    log
+}
+
+/// One thing that happens.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Send(i32),
+    Answer(i32),
+    AnswerWithError(i32, i32, usize),
+    Lose(i32),
+    Decode,
+    FinishDecoding,
+    Ask,
+    AnswerQuestion,
+    Take,
+    TakeSome(usize),
+    Seek(i32, i64),
+    SeekToBeginning(i32),
+    Pause(i32),
+    Resume(i32),
+    MoveLeader(i32, i32),
+    Time,
+}
+
+const TRANSIENT: [ErrorCode; 7] = [
+    ErrorCode::NotLeaderOrFollower,
+    ErrorCode::FencedLeaderEpoch,
+    ErrorCode::UnknownLeaderEpoch,
+    ErrorCode::UnknownTopicOrPartition,
+    ErrorCode::KafkaStorageError,
+    ErrorCode::UnknownServerError,
+    ErrorCode::OffsetNotAvailable,
+];
+
+fn step() -> impl Strategy<Value = Step> {
+    let node = || 1..4i32;
+    let partition = || 0..PARTITIONS;
+    prop_oneof![
+        6 => node().prop_map(Step::Send),
+        6 => node().prop_map(Step::Answer),
+        1 => (node(), partition(), 0..TRANSIENT.len()).prop_map(|(n, p, e)| Step::AnswerWithError(n, p, e)),
+        1 => node().prop_map(Step::Lose),
+        5 => Just(Step::Decode),
+        5 => Just(Step::FinishDecoding),
+        2 => Just(Step::Ask),
+        2 => Just(Step::AnswerQuestion),
+        5 => Just(Step::Take),
+        2 => (1..3usize).prop_map(Step::TakeSome),
+        1 => (partition(), 0..40i64).prop_map(|(p, o)| Step::Seek(p, o)),
+        1 => partition().prop_map(Step::SeekToBeginning),
+        1 => partition().prop_map(Step::Pause),
+        2 => partition().prop_map(Step::Resume),
+        1 => (partition(), node()).prop_map(|(p, n)| Step::MoveLeader(p, n)),
+        1 => Just(Step::Time),
+    ]
+}
+
+/// The world, and where the application must be in each partition.
+struct Model {
+    world: World,
+    expected: BTreeMap<TopicPartition, i64>,
+    /// Partitions that were sent out of range, and do not know yet where they are.
+    lost: BTreeSet<TopicPartition>,
+}
+
+impl Model {
+    fn new(logs: BTreeMap<TopicPartition, Log>, config: SubscriptionConfig) -> Self {
+        let expected = logs.keys().map(|name| (name.clone(), 0)).collect();
+        Self { world: World::new(config, logs), expected, lost: BTreeSet::new() }
+    }
+
+    fn perform(&mut self, step: Step) {
+        let world = &mut self.world;
+        match step {
+            Step::Send(node) => _ = world.send(node),
+            Step::Answer(node) => _ = world.answer(node, |_| None),
+            Step::AnswerWithError(node, partition, error) => {
+                world.answer(node, |name| (name.partition == partition).then_some(TRANSIENT[error]));
+            }
+            Step::Lose(node) => world.lose(node),
+            Step::Decode => _ = world.decode(),
+            Step::FinishDecoding => _ = world.finish_decoding(),
+            Step::Ask => world.ask(),
+            Step::AnswerQuestion => _ = world.answer_question(),
+            Step::Take => {
+                let delivery = world.take();
+                self.check(delivery);
+            }
+            Step::TakeSome(count) => {
+                if let Some(Delivery::Batch(mut batch)) = world.take() {
+                    if let Some(rest) = batch.split_off(count) {
+                        world.subscription.unread(rest);
+                    }
+                    self.check(Some(Delivery::Batch(batch)));
+                }
+            }
+            Step::Seek(partition, offset) => {
+                world.subscription.seek(&tp(partition), Seek::To(Position::new(offset))).unwrap();
+                // Beyond the end the policy says: earliest.
+                let in_log = offset <= world.logs[&tp(partition)].end_offset();
+                self.expected.insert(tp(partition), if in_log { offset } else { 0 });
+                self.lost.remove(&tp(partition));
+                if !in_log {
+                    self.lost.insert(tp(partition));
+                }
+            }
+            Step::SeekToBeginning(partition) => {
+                world.subscription.seek(&tp(partition), Seek::Lookup(OffsetLookup::Earliest)).unwrap();
+                self.expected.insert(tp(partition), 0);
+                self.lost.remove(&tp(partition));
+            }
+            Step::Pause(partition) => world.subscription.pause(&tp(partition)).unwrap(),
+            Step::Resume(partition) => world.subscription.resume(&tp(partition)).unwrap(),
+            Step::MoveLeader(partition, node) => {
+                let log = world.logs.get_mut(&tp(partition)).unwrap();
+                log.leader = node;
+                log.leader_epoch += 1;
+                world.publish_metadata();
+            }
+            Step::Time => world.now += std::time::Duration::from_secs(2),
+        }
+        for (name, expected) in &self.expected {
+            let position = self.world.subscription.position(name).unwrap();
+            // It may be further on by what is not shown to anybody.
+            let visible = &self.world.logs[name].visible;
+            let is_right = position.is_none_or(|position| {
+                position.offset >= *expected
+                    && !visible.iter().any(|offset| (*expected..position.offset).contains(offset))
+            });
+            assert!(is_right || self.lost.contains(name), "{name}: {position:?}, not {expected}");
+        }
+    }
+
+    /// What is handed over is exactly what comes next.
+    fn check(&mut self, delivery: Option<Delivery>) {
+        let batch = match delivery {
+            None => return,
+            Some(Delivery::Batch(batch)) => batch,
+            Some(Delivery::Error(error)) => panic!("no error was planted: {error}"),
+        };
+        let name = batch.topic_partition().clone();
+        assert!(!self.world.subscription.paused().any(|paused| *paused == name), "{name} is paused");
+        let from = self.expected[&name];
+        let to = batch.next_offset();
+        let visible = &self.world.logs[&name].visible;
+        let due: Vec<_> = visible.iter().copied().filter(|offset| (from..to).contains(offset)).collect();
+        let given: Vec<_> = batch.iter().map(|record| record.offset).collect();
+        assert_eq!(given, due, "{name} from {from} to {to}");
+        for record in &batch {
+            assert_eq!(record.value, Some(record.offset.to_string().as_bytes()));
+        }
+        self.lost.remove(&name);
+        self.expected.insert(name, to);
+    }
+
+    /// With everything healed, all that is left arrives.
+    fn finish(mut self) {
+        for partition in 0..PARTITIONS {
+            self.world.subscription.resume(&tp(partition)).unwrap();
+        }
+        while let Some(delivery) = self.world.settle() {
+            self.check(Some(delivery));
+        }
+        for (name, log) in &self.world.logs {
+            let left: Vec<_> = log.visible.iter().filter(|offset| **offset >= self.expected[name]).collect();
+            assert!(left.is_empty(), "{name}: {left:?} never came");
+        }
+        for node in 1..=3 {
+            self.world.lose(node);
+        }
+        assert_eq!(self.world.subscription.budget.used(), 0, "all bytes are given back");
+        assert_eq!(self.world.subscription.ready_bytes, 0);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+    #[test]
+    fn every_visible_record_is_handed_over_once_and_in_order(
+        entries in prop::collection::vec(prop::collection::vec(entry(), 1..8), PARTITIONS as usize),
+        read_committed in any::<bool>(),
+        prefetch_bytes in prop_oneof![Just(600usize), Just(64 << 20)],
+        steps in prop::collection::vec(step(), 0..200),
+    ) {
+        let isolation_level =
+            if read_committed { IsolationLevel::ReadCommitted } else { IsolationLevel::ReadUncommitted };
+        let logs = entries.iter().zip(0..).map(|(entries, partition)| {
+            (tp(partition), build_log(entries, 1 + partition % 3, isolation_level))
+        });
+        let logs = logs.collect();
+        let config = SubscriptionConfig { isolation_level, prefetch_bytes, partition_fetch_bytes_max: 300, ..config() };
+        let mut model = Model::new(logs, config);
+        for step in steps {
+            model.perform(step);
+        }
+        model.finish();
+    }
+}

@@ -1,0 +1,414 @@
+//! A cluster without a network: logs, leaders, and what the consumer's tasks would do with them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use milena_client::Address;
+use milena_client::metadata::{Broker, PartitionMetadata, TopicMetadata};
+use milena_protocol::{ErrorCode, Uuid};
+use milena_records::Batches;
+
+use super::super::*;
+use crate::core::aborted::{AbortedFilter, AbortedTransaction};
+use crate::core::fetched::{Fetched, end_of_batches};
+use crate::core::partition::{EpochChecks, Question, Watermarks};
+use crate::core::subscription::deliver::DecodeTicket;
+use crate::decode::Decoder;
+use crate::pool::{FrameLease, FrameReturn};
+
+pub(super) const UNIT_RANDOM: f64 = 0.5;
+
+pub(super) fn config() -> SubscriptionConfig {
+    SubscriptionConfig {
+        policy: OffsetReset::Earliest,
+        isolation_level: IsolationLevel::ReadUncommitted,
+        fetch_bytes_max: 50 << 20,
+        partition_fetch_bytes_max: 1 << 20,
+        prefetch_bytes: 64 << 20,
+        decode_ahead_bytes: 20,
+        retry_backoff: Backoff::new(Duration::from_millis(100), Duration::from_secs(1)),
+        preferred_replica_lease: Duration::from_secs(300),
+    }
+}
+
+pub(super) fn tp(partition: i32) -> TopicPartition {
+    TopicPartition::new("t", partition)
+}
+
+/// A partition's log and who leads it.
+#[derive(Clone, Debug)]
+pub(super) struct Log {
+    pub(super) leader: i32,
+    pub(super) leader_epoch: i32,
+    pub(super) start_offset: i64,
+    /// Encoded batches with their first and next offsets.
+    pub(super) batches: Vec<(i64, i64, Bytes)>,
+    /// Offsets of records that the application may see.
+    pub(super) visible: Vec<i64>,
+    /// Aborted transactions with the offsets of their markers.
+    pub(super) aborted: Vec<(AbortedTransaction, i64)>,
+}
+
+impl Log {
+    pub(super) fn new(leader: i32) -> Self {
+        Self {
+            leader,
+            leader_epoch: 0,
+            start_offset: 0,
+            batches: Vec::new(),
+            visible: Vec::new(),
+            aborted: Vec::new(),
+        }
+    }
+
+    pub(super) fn end_offset(&self) -> i64 {
+        self.batches.last().map_or(0, |(_, next, _)| *next)
+    }
+
+    pub(super) fn append(&mut self, next: i64, batch: Bytes, visible: impl IntoIterator<Item = i64>) {
+        self.batches.push((self.end_offset(), next, batch));
+        self.visible.extend(visible);
+    }
+
+    /// What a broker sends from `offset` on: whole batches up to a number of bytes, at least one.
+    fn read(&self, offset: i64, bytes_max: usize) -> Bytes {
+        let mut out = Vec::new();
+        for (_, _, batch) in self.batches.iter().filter(|(_, next, _)| *next > offset) {
+            if !out.is_empty() && out.len() + batch.len() > bytes_max {
+                break;
+            }
+            out.extend_from_slice(batch);
+        }
+        out.into()
+    }
+}
+
+/// A plan that was sent and not answered.
+#[derive(Debug)]
+pub(super) struct Flight {
+    pub(super) node_id: i32,
+    pub(super) plan: FetchPlan,
+}
+
+/// Who is awake. Tasks act only when they were woken, as in real life: a wake-up that is missing leaves records undelivered.
+#[derive(Debug)]
+struct Awake {
+    application: bool,
+    decoder: bool,
+    manager: bool,
+    /// When the manager wakes by itself.
+    manager_at: Option<Instant>,
+    /// Running fetch loops; those that sleep until they are woken, or an instant comes.
+    loops: BTreeMap<i32, Option<Sleep>>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Sleep {
+    until: Option<Instant>,
+}
+
+/// A subscription and what is around it.
+pub(super) struct World {
+    pub(super) subscription: Subscription,
+    pub(super) logs: BTreeMap<TopicPartition, Log>,
+    pub(super) flights: Vec<Flight>,
+    pub(super) decoding: Vec<(DecodeTicket, Decoded)>,
+    pub(super) questions: Vec<(TopicPartition, Asked)>,
+    pub(super) now: Instant,
+    pub(super) checks: EpochChecks,
+    pub(super) topic_id: Uuid,
+    decoder: Decoder,
+    frames: Arc<FrameReturn>,
+    metadata_version: u64,
+    awake: Awake,
+}
+
+impl World {
+    pub(super) fn new(config: SubscriptionConfig, logs: BTreeMap<TopicPartition, Log>) -> Self {
+        let env = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let now = env.block_on(async { milena_client::Env::system().now() });
+        let mut world = Self {
+            subscription: Subscription::new(config),
+            logs,
+            flights: Vec::new(),
+            decoding: Vec::new(),
+            questions: Vec::new(),
+            now,
+            checks: EpochChecks::InFetch,
+            topic_id: Uuid([1; 16]),
+            decoder: Decoder::new(true, 1 << 20, 1),
+            frames: Arc::default(),
+            metadata_version: 0,
+            awake: Awake {
+                application: true,
+                decoder: true,
+                manager: true,
+                manager_at: None,
+                loops: BTreeMap::new(),
+            },
+        };
+        world.publish_metadata();
+        let all = world.logs.keys().cloned().collect();
+        world.subscription.assign(all);
+        world
+    }
+
+    /// Wakes whom the subscription wants to be woken.
+    fn wake(&mut self) {
+        let wakes = self.subscription.take_wakes();
+        self.awake.application |= wakes.application;
+        self.awake.decoder |= wakes.decoder;
+        self.awake.manager |= wakes.manager;
+        for node_id in wakes.nodes {
+            if let Some(sleep) = self.awake.loops.get_mut(&node_id) {
+                *sleep = None;
+            }
+        }
+    }
+
+    pub(super) fn publish_metadata(&mut self) {
+        self.metadata_version += 1;
+        let brokers = (1..=3)
+            .map(|node_id| (node_id, Broker { node_id, address: Address::new("broker", 9_092), rack: None }));
+        let partitions = self.logs.values().map(|log| PartitionMetadata {
+            leader: Some(log.leader),
+            leader_epoch: Some(log.leader_epoch),
+            replicas: vec![1, 2, 3],
+            in_sync_replicas: vec![1, 2, 3],
+            offline_replicas: Vec::new(),
+            error: ErrorCode::None,
+        });
+        let topic = TopicMetadata {
+            name: "t".into(),
+            topic_id: self.topic_id,
+            is_internal: false,
+            error: ErrorCode::None,
+            partitions: partitions.collect(),
+        };
+        let mut metadata = Metadata { version: self.metadata_version, ..Metadata::default() };
+        metadata.brokers = brokers.collect();
+        metadata.topics.insert("t".into(), Arc::new(topic));
+        self.subscription.handle_metadata(Arc::new(metadata));
+    }
+
+    /// Sends what a broker is to be asked now. False if there is nothing.
+    pub(super) fn send(&mut self, node_id: i32) -> bool {
+        self.wake();
+        let is_sleeping = |sleep: &Option<Sleep>| {
+            sleep.is_some_and(|sleep| sleep.until.is_none_or(|until| until > self.now))
+        };
+        let in_flight = self.flights.iter().any(|flight| flight.node_id == node_id);
+        if in_flight || self.awake.loops.get(&node_id).is_none_or(is_sleeping) {
+            return false;
+        }
+        match self.subscription.poll_fetch(node_id, self.checks, self.now) {
+            FetchDecision::Send(plan) => {
+                self.flights.push(Flight { node_id, plan });
+                true
+            }
+            FetchDecision::Wait(until) => {
+                self.awake.loops.insert(node_id, Some(Sleep { until }));
+                false
+            }
+        }
+    }
+
+    /// Answers the oldest flight of a broker as Kafka does; `error` answers for a partition instead.
+    pub(super) fn answer(
+        &mut self,
+        node_id: i32,
+        error: impl Fn(&TopicPartition) -> Option<ErrorCode>,
+    ) -> bool {
+        let Some(at) = self.flights.iter().position(|flight| flight.node_id == node_id) else { return false };
+        let Flight { plan, .. } = self.flights.remove(at);
+        let mut answers = Vec::new();
+        let mut room = plan.bytes_max;
+        let mut frame_bytes = 0;
+        let lease = FrameLease::new(Bytes::new(), self.frames.clone());
+        for (name, target) in &plan.targets {
+            let log = &self.logs[name];
+            let forced = error(name);
+            let code = forced.unwrap_or({
+                if log.leader != node_id {
+                    ErrorCode::NotLeaderOrFollower
+                } else if target.fetch_offset > log.end_offset() || target.fetch_offset < log.start_offset {
+                    ErrorCode::OffsetOutOfRange
+                } else {
+                    ErrorCode::None
+                }
+            });
+            let mut data = None;
+            if code.is_ok() {
+                let bytes_max = room.min(usize::try_from(target.partition_bytes_max).unwrap());
+                let records = log.read(target.fetch_offset, bytes_max);
+                // At least one batch, but only of the first partition that has records (KIP-74).
+                if !records.is_empty() && (records.len() <= bytes_max || frame_bytes == 0) {
+                    frame_bytes += records.len();
+                    room = room.saturating_sub(records.len());
+                    let overlaps = |(_, marker): &&(AbortedTransaction, i64)| *marker >= target.fetch_offset;
+                    let aborted = log.aborted.iter().filter(overlaps).map(|(aborted, _)| *aborted);
+                    data = Some(self.fetched(records, aborted.collect(), &lease));
+                }
+            }
+            let known = code.is_ok();
+            answers.push(PartitionAnswer {
+                partition: name.clone(),
+                error: code,
+                watermarks: Watermarks {
+                    log_start_offset: known.then_some(log.start_offset),
+                    high_watermark: known.then_some(log.end_offset()),
+                    last_stable_offset: known.then_some(log.end_offset()),
+                },
+                diverging: None,
+                preferred_read_replica: None,
+                data,
+            });
+        }
+        self.subscription.handle_fetched(node_id, &plan, answers, frame_bytes, self.now, UNIT_RANDOM);
+        true
+    }
+
+    fn fetched(
+        &self,
+        records: Bytes,
+        aborted: Vec<AbortedTransaction>,
+        frame: &Arc<FrameLease>,
+    ) -> FetchedData {
+        let committed = self.subscription.config.isolation_level == IsolationLevel::ReadCommitted;
+        let filter = committed.then(|| AbortedFilter::new(aborted));
+        let end = end_of_batches(&records);
+        let (next, fetch_offset) = (Position::new(-1), -1);
+        let batches = Batches::new(records);
+        FetchedData { fetched: Fetched { batches, filter, next, fetch_offset, frame: frame.clone() }, end }
+    }
+
+    /// The connection breaks: what is in flight gets no answer.
+    pub(super) fn lose(&mut self, node_id: i32) {
+        if let Some(at) = self.flights.iter().position(|flight| flight.node_id == node_id) {
+            let Flight { plan, .. } = self.flights.remove(at);
+            self.subscription.handle_fetch_failure(node_id, &plan);
+        }
+    }
+
+    /// Decodes the next part, and keeps the result back.
+    pub(super) fn decode(&mut self) -> bool {
+        self.wake();
+        // One decoder: what it has is given back before it takes more.
+        if !self.decoding.is_empty() || !self.awake.decoder {
+            return false;
+        }
+        let Some(job) = self.subscription.poll_decode() else {
+            self.awake.decoder = false;
+            return false;
+        };
+        let (ticket, fetched) = job.into_parts();
+        let decoded = self.decoder.decode(ticket.partition(), ticket.generation(), fetched);
+        self.decoding.push((ticket, decoded));
+        true
+    }
+
+    /// Gives the decoded part to the subscription.
+    pub(super) fn finish_decoding(&mut self) -> bool {
+        let Some((ticket, decoded)) = self.decoding.pop() else { return false };
+        self.subscription.handle_decoded(ticket, decoded);
+        true
+    }
+
+    /// Takes up the questions that are to be asked.
+    pub(super) fn ask(&mut self) {
+        self.wake();
+        if !self.awake.manager && self.awake.manager_at.is_none_or(|at| at > self.now) {
+            return;
+        }
+        while let Some(action) = self.subscription.poll_action(self.now) {
+            match action {
+                Action::Ask(questions) => self.questions.extend(questions),
+                Action::FetchFrom(node_ids) => {
+                    self.awake.loops.retain(|node_id, _| node_ids.contains(node_id));
+                    for node_id in &node_ids {
+                        self.awake.loops.entry(*node_id).or_insert(None);
+                    }
+                    // A cancelled task takes its connection with it.
+                    for flight in self.flights.extract_if(.., |flight| !node_ids.contains(&flight.node_id)) {
+                        self.subscription.abandon_fetch(flight.node_id, flight.plan.fetch_id);
+                    }
+                }
+            }
+        }
+        self.awake.manager = false;
+        self.awake.manager_at = self.subscription.poll_timeout();
+    }
+
+    /// The application asks for something.
+    pub(super) fn take(&mut self) -> Option<Delivery> {
+        let delivery = self.subscription.poll_delivery();
+        self.wake();
+        self.awake.application = delivery.is_some();
+        delivery
+    }
+
+    /// Answers the oldest question as the partition's leader does.
+    pub(super) fn answer_question(&mut self) -> bool {
+        if self.questions.is_empty() {
+            return false;
+        }
+        let (name, asked) = self.questions.remove(0);
+        let log = &self.logs[&name];
+        let answer = if asked.leader.node_id != log.leader {
+            Answer::Error(ErrorCode::NotLeaderOrFollower)
+        } else {
+            match asked.question {
+                Question::Offset(OffsetLookup::Earliest) => Answer::Offset(Some(log.start_offset)),
+                Question::Offset(OffsetLookup::Latest) => Answer::Offset(Some(log.end_offset())),
+                Question::Offset(_) => Answer::Offset(None),
+                Question::EpochEnd(position) => {
+                    let end = Position { offset: log.end_offset(), leader_epoch: position.leader_epoch };
+                    Answer::EpochEnd(Some(end))
+                }
+            }
+        };
+        self.subscription.handle_answer(&name, asked, answer, self.now, UNIT_RANDOM);
+        true
+    }
+
+    /// Lets everything happen that can, as a healthy cluster would, until the application has something.
+    pub(super) fn settle(&mut self) -> Option<Delivery> {
+        for _ in 0..100 {
+            self.wake();
+            if self.awake.application
+                && let Some(delivery) = self.take()
+            {
+                return Some(delivery);
+            }
+            self.ask();
+            self.answer_question();
+            self.decode();
+            self.finish_decoding();
+            for node_id in 1..=3 {
+                self.send(node_id);
+                self.answer(node_id, |_| None);
+            }
+            self.now += Duration::from_millis(500);
+        }
+        None
+    }
+
+    /// What comes next must be records: their partition and offsets.
+    pub(super) fn settle_batch(&mut self) -> (i32, Vec<i64>) {
+        match self.settle() {
+            Some(Delivery::Batch(batch)) => {
+                (batch.partition(), batch.iter().map(|record| record.offset).collect())
+            }
+            other => panic!("expected records, got {other:?}"),
+        }
+    }
+
+    pub(super) fn settle_error(&mut self) -> RecvError {
+        match self.settle() {
+            Some(Delivery::Error(error)) => error,
+            other => panic!("expected an error, got {other:?}"),
+        }
+    }
+}

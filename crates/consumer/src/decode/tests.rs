@@ -1,0 +1,215 @@
+use bytes::Bytes;
+use milena_records::Batches;
+
+use super::*;
+use crate::core::{AbortedFilter, AbortedTransaction};
+use crate::pool::{FrameLease, FrameReturn};
+use crate::testing::{LogBatch, log, marker};
+
+fn fetched(records: impl Into<Bytes>, fetch_offset: i64) -> Fetched {
+    Fetched {
+        batches: Batches::new(records.into()),
+        filter: None,
+        next: Position::new(fetch_offset),
+        fetch_offset,
+        frame: FrameLease::new(Bytes::new(), Arc::new(FrameReturn::default())),
+    }
+}
+
+fn decoder(bytes_at_once: usize) -> Decoder {
+    Decoder::new(true, 1 << 20, bytes_at_once)
+}
+
+fn decode(fetched: Fetched) -> Decoded {
+    decoder(1 << 20).decode(&partition(), Generation(1), fetched)
+}
+
+fn partition() -> TopicPartition {
+    TopicPartition::new("orders", 3)
+}
+
+fn offsets(batch: &RecordBatch) -> Vec<i64> {
+    batch.iter().map(|record| record.offset).collect()
+}
+
+#[test]
+fn small_batches_are_handed_over_together_and_large_work_in_parts() {
+    let records = log(&[LogBatch::new(0, 2), LogBatch::new(2, 2), LogBatch::new(4, 2)]);
+    let together = decode(fetched(records.clone(), 0));
+    assert_eq!(offsets(&together.batch), [0, 1, 2, 3, 4, 5]);
+    assert!(together.rest.is_none());
+
+    let mut decoder = decoder(1);
+    let mut rest = Some(fetched(records, 0));
+    let mut parts = Vec::new();
+    while let Some(fetched) = rest {
+        let decoded = decoder.decode(&partition(), Generation(1), fetched);
+        assert_eq!(decoded.error, None);
+        parts.push((offsets(&decoded.batch), decoded.batch.next_offset()));
+        rest = decoded.rest;
+    }
+    assert_eq!(parts, [(vec![0, 1], 2), (vec![2, 3], 4), (vec![4, 5], 6)]);
+}
+
+#[test]
+fn a_fetch_from_the_middle_of_a_batch_begins_there_in_every_codec() {
+    for compression in Compression::ALL {
+        let records = log(&[LogBatch::new(0, 10).compressed(compression), LogBatch::new(10, 2)]);
+        let decoded = decode(fetched(records, 7));
+        assert_eq!(offsets(&decoded.batch), [7, 8, 9, 10, 11], "{compression}");
+        assert_eq!(decoded.batch.iter().next().unwrap().value, Some(&b"7"[..]), "{compression}");
+    }
+}
+
+#[test]
+fn the_position_passes_over_what_compaction_removed() {
+    let all_gone = LogBatch::new(10, 10).compacted(|_| true).leader_epoch(4);
+    let last_gone = LogBatch::new(0, 10).compacted(|offset| offset > 3);
+    let decoded = decode(fetched(log(&[last_gone, all_gone]), 0));
+    assert_eq!(offsets(&decoded.batch), [0, 1, 2, 3]);
+    assert_eq!(decoded.batch.next_position(), Position::new(20).with_leader_epoch(4));
+}
+
+#[test]
+fn markers_are_passed_over_and_only_read_committed_hides_aborted_records() {
+    let aborted = LogBatch::new(0, 3).transactional(7).encode();
+    let committed = LogBatch::new(4, 2).transactional(7).encode();
+    let records = [aborted, marker(3, 7, false), committed, marker(6, 7, true)].concat();
+    let everything = decode(fetched(records.clone(), 0));
+    assert_eq!(offsets(&everything.batch), [0, 1, 2, 4, 5]);
+    assert_eq!(everything.batch.next_offset(), 7);
+
+    let filter = AbortedFilter::new(vec![AbortedTransaction { producer_id: 7, first_offset: 0 }]);
+    let read_committed = decode(Fetched { filter: Some(filter), ..fetched(records, 0) });
+    assert_eq!(offsets(&read_committed.batch), [4, 5]);
+    assert_eq!(read_committed.batch.next_offset(), 7);
+}
+
+#[test]
+fn a_wrong_checksum_is_an_error_after_the_good_batches_and_tells_how_to_go_past_it() {
+    let mut records = log(&[LogBatch::new(0, 2), LogBatch::new(2, 2), LogBatch::new(4, 2)]).to_vec();
+    let middle = records.len() / 3 + 70;
+    records[middle] ^= 1;
+    let decoded = decode(fetched(records.clone(), 0));
+    assert_eq!(offsets(&decoded.batch), [0, 1]);
+    assert!(decoded.rest.is_none());
+    let Some(RecvError::Corrupt { offset: 2, next_offset: Some(4), error, .. }) = decoded.error else {
+        panic!("{:?}", decoded.error)
+    };
+    assert!(matches!(error, RecordsError::CrcMismatch { base_offset: 2, .. }), "{error}");
+    // Past it, reading goes on.
+    assert_eq!(offsets(&decode(fetched(records, 4)).batch), [4, 5]);
+}
+
+#[test]
+fn without_check_crcs_a_wrong_checksum_is_passed_over() {
+    let mut records = LogBatch::new(0, 2).encode().to_vec();
+    records[17] ^= 1;
+    let mut decoder = Decoder::new(false, 1 << 20, 1 << 20);
+    let decoded = decoder.decode(&partition(), Generation(1), fetched(records, 0));
+    assert_eq!((offsets(&decoded.batch), decoded.error), (vec![0, 1], None));
+}
+
+#[test]
+fn good_records_before_a_malformed_one_are_handed_over() {
+    let mut records = LogBatch::new(0, 3).encode().to_vec();
+    // The last record's length, which is the last but nine bytes here, says more than there is.
+    let last_record = records.len() - 8;
+    records[last_record] = 60;
+    let mut decoder = Decoder::new(false, 1 << 20, 1 << 20);
+    let decoded = decoder.decode(&partition(), Generation(1), fetched(records, 0));
+    assert_eq!(offsets(&decoded.batch), [0, 1]);
+    assert_eq!(decoded.batch.next_offset(), 2);
+    let expected = Some(3);
+    assert!(
+        matches!(decoded.error, Some(RecvError::Corrupt { offset: 2, next_offset, .. }) if next_offset == expected),
+        "{:?}",
+        decoded.error
+    );
+}
+
+#[test]
+fn data_that_decompresses_beyond_the_limit_is_an_error() {
+    let records = LogBatch::new(0, 1_000).compressed(Compression::Zstd).encode();
+    let mut decoder = Decoder::new(true, 100, 1 << 20);
+    let decoded = decoder.decode(&partition(), Generation(1), fetched(records, 0));
+    assert!(decoded.batch.is_empty());
+    let error = decoded.error.unwrap().to_string();
+    assert!(error.contains("raise the decompression limit"), "{error}");
+}
+
+#[test]
+fn half_a_batch_alone_is_an_error_that_names_the_limits() {
+    let records = LogBatch::new(0, 100).encode();
+    let decoded = decode(fetched(records.slice(..200), 0));
+    let error = decoded.error.unwrap();
+    assert_eq!(
+        error.to_string(),
+        "orders-3@0: the broker sent 200 bytes of a batch and no whole one; raise max_partition_fetch_bytes and \
+         fetch_max_bytes"
+    );
+}
+
+#[test]
+fn batches_from_before_the_position_alone_are_an_error_and_no_loop() {
+    let decoded = decode(fetched(LogBatch::new(0, 3).encode(), 5));
+    assert!(matches!(decoded.error, Some(RecvError::Corrupt { offset: 5, .. })), "{:?}", decoded.error);
+}
+
+#[test]
+fn buffers_are_decompressed_into_again_when_a_batch_is_dropped() {
+    let mut decoder = decoder(1 << 20);
+    let records = LogBatch::new(0, 100).compressed(Compression::Lz4).encode();
+    let mut addresses = std::collections::BTreeSet::new();
+    for _ in 0..10 {
+        let decoded = decoder.decode(&partition(), Generation(1), fetched(records.clone(), 0));
+        addresses.insert(decoded.batch.iter().next().unwrap().value.unwrap().as_ptr() as usize);
+    }
+    assert_eq!(addresses.len(), 1);
+}
+
+#[test]
+fn a_frame_goes_back_when_the_last_record_of_it_is_dropped() {
+    let home = Arc::new(FrameReturn::default());
+    for (compression, is_sliced) in [(Compression::None, true), (Compression::Gzip, false)] {
+        let frame = LogBatch::new(0, 10).compressed(compression).encode();
+        let lease = FrameLease::new(frame.clone(), home.clone());
+        let decoded = decode(Fetched { frame: lease, ..fetched(frame, 0) });
+        assert_eq!(home.pop().is_none(), is_sliced, "{compression}: decompressed records need no frame");
+        drop(decoded);
+        assert_eq!(home.pop().is_some(), is_sliced, "{compression}");
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_bytes_make_it_panic_or_loop(
+        mut flips in proptest::collection::vec((0..2_000usize, proptest::prelude::any::<u8>()), 0..12),
+        fetch_offset in -5..40i64,
+        compression in 0..5u8,
+        check_crcs in proptest::prelude::any::<bool>(),
+    ) {
+        let compression = Compression::from_id(compression).unwrap();
+        let batches = [LogBatch::new(0, 10).compressed(compression), LogBatch::new(10, 20).transactional(1)];
+        let mut records = log(&batches).to_vec();
+        flips.retain(|(at, _)| *at < records.len());
+        for (at, byte) in flips {
+            records[at] = byte;
+        }
+        let mut decoder = Decoder::new(check_crcs, 1 << 20, 1);
+        let mut rest = Some(fetched(records, fetch_offset));
+        let mut next_offset = fetch_offset;
+        for _ in 0..1_000 {
+            let Some(fetched) = rest else { break };
+            let decoded = decoder.decode(&partition(), Generation(1), fetched);
+            for record in &decoded.batch {
+                assert!(record.offset >= next_offset);
+                next_offset = record.offset + 1;
+            }
+            assert!(decoded.batch.next_offset() >= next_offset);
+            next_offset = decoded.batch.next_offset();
+            rest = decoded.rest;
+        }
+        assert!(rest.is_none());
+    }
+}
