@@ -146,3 +146,53 @@ impl Batch {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{BatchEncoder, Codec, ProducerStamp, RecordParts};
+
+    fn batch(base_offset: i64) -> Bytes {
+        let mut encoder = BatchEncoder::new(BatchHeader::new(base_offset, &ProducerStamp::NONE));
+        encoder.append(base_offset, &RecordParts::default()).unwrap();
+        encoder.finish(&Codec::NONE, &mut Scratch::new()).unwrap()
+    }
+
+    #[test]
+    fn a_cut_batch_ends_the_walk_and_tells_how_long_it_is() {
+        let (first, second) = (batch(0), batch(1));
+        for cut in 0..second.len() {
+            let mut batches = Batches::new([&first[..], &second[..cut]].concat().into());
+            assert_eq!(batches.next().unwrap().unwrap().bytes(), &first);
+            assert!(batches.next().is_none());
+            let needed = (cut >= 12).then_some(second.len());
+            let rest = (cut > 0).then_some(Incomplete { available: cut, needed });
+            assert_eq!(batches.remainder(), rest);
+        }
+    }
+
+    #[test]
+    fn nothing_follows_an_error() {
+        let mut damaged = batch(1).to_vec();
+        damaged[MAGIC_AT] = 9;
+        let mut batches = Batches::new([&batch(0)[..], &damaged, &batch(2)].concat().into());
+        assert!(batches.next().unwrap().is_ok());
+        assert!(batches.next().unwrap().is_err());
+        assert!(batches.next().is_none());
+        assert_eq!(batches.remainder(), None);
+    }
+
+    #[test]
+    fn a_damaged_byte_fails_the_checksum_and_what_the_broker_sets_does_not() {
+        let good = batch(5);
+        let fails = |at: usize| {
+            let mut bytes = good.to_vec();
+            bytes[at] ^= 1;
+            let batch = Batches::new(bytes.into()).next().unwrap().unwrap();
+            batch.verify_crc().is_err()
+        };
+        // The base offset and the leader epoch are the broker's.
+        assert!((0..8).chain(12..16).all(|at| !fails(at)));
+        assert!((17..23).chain(27..good.len()).all(fails));
+    }
+}

@@ -149,3 +149,47 @@ impl TransactionMarker {
         encoder.finish(&Codec::NONE, &mut Scratch::new()).expect("no codec can fail")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::Headers;
+
+    fn record<'a>(key: Option<&'a [u8]>, value: Option<&'a [u8]>) -> RecordRef<'a> {
+        RecordRef { offset: 0, timestamp: 0, key, value, headers: Headers::NONE }
+    }
+
+    #[test]
+    fn types_have_kafkas_numbers() {
+        for id in -1..10 {
+            assert_eq!(ControlType::from_id(id).id(), id);
+        }
+        let named: Vec<_> = (0..7).map(ControlType::from_id).collect();
+        assert_eq!(named[..2], [ControlType::Abort, ControlType::Commit]);
+        assert!(named.iter().all(|control| !matches!(control, ControlType::Unknown(_))));
+        assert_eq!(ControlType::from_id(7), ControlType::Unknown(7));
+    }
+
+    #[test]
+    fn later_versions_are_read_like_this_one_and_others_refused() {
+        let parse = |key| ControlType::parse(&record(Some(key), None));
+        assert_eq!(parse(&[0, 0, 0, 1]), Ok(ControlType::Commit));
+        assert_eq!(parse(&[0, 9, 0, 1, 7, 7]), Ok(ControlType::Commit));
+        assert_eq!(parse(&[0xff, 0xff, 0, 1]), Err("a control record of a negative version"));
+        assert_eq!(parse(&[0, 0, 0]), Err("a control record's key is shorter than 4 bytes"));
+        assert_eq!(ControlType::parse(&record(None, None)), Err("a control record without a key"));
+    }
+
+    #[test]
+    fn a_marker_says_who_wrote_it() {
+        let parse = |value| TransactionMarker::parse(&record(Some(&[0, 0, 0, 0]), Some(value)));
+        let aborted = TransactionMarker { is_commit: false, coordinator_epoch: 258 };
+        assert_eq!(parse(&[0, 0, 0, 0, 1, 2]), Ok(Some(aborted)));
+        assert_eq!(parse(&[0, 1, 0, 0, 1, 2, 3]), Ok(Some(aborted)));
+        assert_eq!(parse(&[0xff, 0xff, 0, 0, 1, 2]), Err("a transaction marker of a negative version"));
+        assert_eq!(parse(&[0, 0, 0, 0, 1]), Err("a transaction marker is shorter than 6 bytes"));
+        assert_eq!(parse(&[0]), Err("a transaction marker is shorter than 6 bytes"));
+        let leader_change = record(Some(&[0, 0, 0, 2]), None);
+        assert_eq!(TransactionMarker::parse(&leader_change), Ok(None));
+    }
+}

@@ -134,3 +134,66 @@ impl BatchEncoder {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Batches, ProducerStamp};
+
+    const RECORD: RecordParts<'static> =
+        RecordParts { timestamp: 50, key: None, value: Some(b"checkout"), headers: &[] };
+
+    fn read(batch: Bytes) -> BatchHeader {
+        let batch = Batches::new(batch).next().unwrap().unwrap();
+        batch.verify_crc().unwrap();
+        *batch.header()
+    }
+
+    #[test]
+    fn an_offset_outside_the_batch_is_refused_and_nothing_written() {
+        let mut encoder = BatchEncoder::new(BatchHeader::new(100, &ProducerStamp::NONE));
+        for offset in [99, i64::MIN, 101 + i64::from(i32::MAX), i64::MAX] {
+            let error = EncodeError::Offset { offset, base_offset: 100 };
+            assert_eq!(encoder.append(offset, &RECORD), Err(error));
+        }
+        encoder.append(100, &RECORD).unwrap();
+        encoder.append(100 + i64::from(i32::MAX), &RECORD).unwrap();
+        let header = read(encoder.finish(&Codec::NONE, &mut Scratch::new()).unwrap());
+        assert_eq!((header.records_count, header.last_offset_delta), (2, i32::MAX));
+    }
+
+    #[test]
+    fn the_range_of_the_header_is_kept() {
+        let mut header = BatchHeader::new(100, &ProducerStamp::NONE);
+        header.last_offset_delta = 9;
+        let mut encoder = BatchEncoder::new(header);
+        encoder.append(103, &RECORD).unwrap();
+        let header = read(encoder.finish(&Codec::NONE, &mut Scratch::new()).unwrap());
+        assert_eq!((header.base_offset, header.last_offset(), header.next_offset()), (100, 109, 110));
+    }
+
+    #[test]
+    fn flags_are_the_headers_and_compression_the_codecs() {
+        let mut header = BatchHeader::new(0, &ProducerStamp::NONE);
+        header.set_control(true);
+        header.set_transactional(true);
+        header.set_delete_horizon(7000);
+        header.attributes |= i16::from(crate::Compression::Gzip.id());
+        let mut encoder = BatchEncoder::new(header);
+        encoder.append(0, &RECORD).unwrap();
+        let header = read(encoder.finish(&Codec::NONE, &mut Scratch::new()).unwrap());
+        assert!(header.is_control() && header.is_transactional());
+        assert_eq!(header.compression(), Ok(crate::Compression::None));
+        assert_eq!((header.delete_horizon(), header.max_timestamp), (Some(7000), 50));
+    }
+
+    #[test]
+    fn an_empty_batch_keeps_the_greatest_timestamp() {
+        let mut header = BatchHeader::new(0, &ProducerStamp::NONE);
+        header.max_timestamp = 99;
+        let codec = Codec::new(crate::Compression::Lz4);
+        let header = read(BatchEncoder::new(header).finish(&codec, &mut Scratch::new()).unwrap());
+        assert_eq!((header.max_timestamp, header.records_count), (99, 0));
+        assert_eq!(header.compression(), Ok(crate::Compression::None));
+    }
+}

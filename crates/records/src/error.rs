@@ -60,7 +60,7 @@ pub enum RecordsError {
 #[non_exhaustive]
 pub enum CodecError {
     /// The codec was left out of this build.
-    #[error("{0} is not in this build; enable the feature \"{0}\" of milena-records")]
+    #[error("{0} is not in this build; enable its feature, named \"{0}\"")]
     Disabled(Compression),
     /// The compressed bytes are malformed.
     #[error("corrupt {compression} data: {what}")]
@@ -80,10 +80,4 @@ pub enum CodecError {
         /// The limit, in bytes.
         limit: usize,
     },
-}
-
-impl CodecError {
-    pub(crate) fn corrupt(compression: Compression, what: impl ToString) -> Self {
-        Self::Corrupt { compression, what: what.to_string() }
-    }
 }

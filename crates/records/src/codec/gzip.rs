@@ -94,5 +94,50 @@ const CHUNK_LEN: usize = 64 << 10;
 const EXPANSION_USUAL: usize = 8;
 
 fn corrupt(what: impl ToString) -> CodecError {
-    CodecError::corrupt(Compression::Gzip, what)
+    CodecError::Corrupt { compression: Compression::Gzip, what: what.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn compress(gzip: &mut Gzip, input: &[u8], level: Option<i32>) -> Vec<u8> {
+        let mut out = Vec::new();
+        gzip.compress(input, level, &mut out).unwrap();
+        out
+    }
+
+    fn decompress(input: &[u8]) -> Result<Vec<u8>, CodecError> {
+        let mut out = Vec::new();
+        Gzip::default().decompress(input, &mut out, 1 << 20)?;
+        Ok(out)
+    }
+
+    #[test]
+    fn members_that_follow_each_other_are_read() {
+        let gzip = &mut Gzip::default();
+        let members = [compress(gzip, b"one, ", None), compress(gzip, b"two", Some(9))].concat();
+        assert_eq!(decompress(&members).unwrap(), b"one, two");
+        assert_eq!(decompress(&[&members, &b"and something else"[..]].concat()).unwrap(), b"one, two");
+    }
+
+    #[test]
+    fn the_level_of_each_call_counts() {
+        let words: Vec<u8> = (0..20_000u32).flat_map(|i| format!("{} ", i * i % 977).into_bytes()).collect();
+        let gzip = &mut Gzip::default();
+        let mut len = |level| compress(gzip, &words, level).len();
+        let (fast, best, default) = (len(Some(1)), len(Some(9)), len(None));
+        assert!(best < fast, "{best} {fast}");
+        assert_eq!((len(Some(-1)), len(Some(6)), len(Some(1))), (default, default, fast));
+    }
+
+    #[test]
+    fn damage_is_found() {
+        let good = compress(&mut Gzip::default(), &b"a user views a product ".repeat(100), None);
+        for at in [0, 1, 2, 20, good.len() - 1, good.len() - 5] {
+            let mut bad = good.clone();
+            bad[at] ^= 0x55;
+            assert!(decompress(&bad).is_err(), "{at}");
+        }
+    }
 }

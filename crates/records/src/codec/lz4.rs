@@ -269,7 +269,7 @@ const EXPANSION_MAX: usize = 255;
 const EXPANSION_USUAL: usize = 8;
 
 fn corrupt(what: impl ToString) -> CodecError {
-    CodecError::corrupt(Compression::Lz4, what)
+    CodecError::Corrupt { compression: Compression::Lz4, what: what.to_string() }
 }
 
 /// The header checksum as Kafka's clients wrote it before 0.10: over the magic too (KAFKA-3160).

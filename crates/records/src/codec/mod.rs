@@ -133,3 +133,22 @@ impl std::fmt::Debug for Scratch {
         f.debug_struct("Scratch").field("decompressed_max", &self.decompressed_max).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{BatchBuilder, RecordParts};
+
+    #[test]
+    fn a_codec_that_was_left_out_is_named_and_none_other_fails() {
+        for compression in Compression::ALL {
+            let mut builder = BatchBuilder::new(BytesMut::new(), 1000);
+            builder.try_append(&RecordParts::default()).unwrap();
+            let error = builder.seal(&Codec::new(compression), &mut Scratch::new()).err();
+            let expected = (!compression.is_available()).then_some(CodecError::Disabled(compression));
+            assert_eq!(error, expected);
+        }
+        let error = CodecError::Disabled(Compression::Zstd).to_string();
+        assert_eq!(error, "zstd is not in this build; enable its feature, named \"zstd\"");
+    }
+}

@@ -76,5 +76,49 @@ const EXPANSION_MAX: usize = 22;
 const CUT_OFF: &str = "it is cut off";
 
 fn corrupt(what: impl ToString) -> CodecError {
-    CodecError::corrupt(Compression::Snappy, what)
+    CodecError::Corrupt { compression: Compression::Snappy, what: what.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decompress(input: &[u8]) -> Result<Vec<u8>, CodecError> {
+        let mut out = Vec::new();
+        Snappy::default().decompress(input, &mut out, 1 << 20)?;
+        Ok(out)
+    }
+
+    fn compress(input: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        Snappy::default().compress(input, None, &mut out).unwrap();
+        out
+    }
+
+    #[test]
+    fn written_in_xerials_framing_with_blocks_of_32_kib() {
+        let content = b"a user views a product ".repeat(3000);
+        let framed = compress(&content);
+        assert_eq!(framed[..16], *b"\x82SNAPPY\0\0\0\0\x01\0\0\0\x01");
+        let (mut rest, mut lens) = (&framed[16..], Vec::new());
+        while let Some((len, after)) = rest.split_first_chunk() {
+            let (block, after) = after.split_at(u32::from_be_bytes(*len) as usize);
+            lens.push(decompress_len(block).unwrap());
+            rest = after;
+        }
+        assert_eq!(lens, [32 << 10, 32 << 10, 69_000 - (64 << 10)]);
+        assert!(decompress(&framed).unwrap() == content);
+    }
+
+    #[test]
+    fn a_raw_block_is_read_too() {
+        let raw = Encoder::new().compress_vec(b"checkout, checkout, checkout").unwrap();
+        assert_eq!(decompress(&raw).unwrap(), b"checkout, checkout, checkout");
+    }
+
+    #[test]
+    fn streams_that_follow_each_other_are_read() {
+        let streams = [compress(b"one, "), compress(b"two")].concat();
+        assert_eq!(decompress(&streams).unwrap(), b"one, two");
+    }
 }

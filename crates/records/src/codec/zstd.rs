@@ -116,7 +116,7 @@ const BLOCK_LEN_MAX: usize = 128 << 10;
 const LEVEL_DEFAULT: i32 = 3;
 
 fn corrupt(what: impl ToString) -> CodecError {
-    CodecError::corrupt(Compression::Zstd, what)
+    CodecError::Corrupt { compression: Compression::Zstd, what: what.to_string() }
 }
 
 #[cfg(test)]

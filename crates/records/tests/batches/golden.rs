@@ -88,7 +88,7 @@ fn a_brokers_batches_are_kafkas_to_the_byte() {
         let without_size = |dump: &str| {
             dump.lines().map(|line| line.split(" size=").next().unwrap().to_owned()).collect::<Vec<_>>()
         };
-        assert_eq!(without_size(&dump(encoded)), without_size(&cases[name].dump), "{name}");
+        assert_eq!(without_size(&dump(encoded)), without_size(cases[name].dump), "{name}");
     }
 }
 

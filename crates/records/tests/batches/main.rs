@@ -1,5 +1,7 @@
 //! Batches through the public interface: Kafka's, ours, old ones and hostile ones.
 
+#![cfg(test)]
+
 mod allocations;
 mod common;
 mod golden;
