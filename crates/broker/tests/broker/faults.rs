@@ -114,7 +114,7 @@ async fn an_answer_is_late_and_holds_up_the_next() {
     let begun = Instant::now();
     let slow = client.send(9, &produce()).await;
     let behind = client.send(12, &metadata_of("t")).await;
-    cluster.until(|cluster| cluster.requests(ApiKey::Produce) == 1).await;
+    eventually(&cluster, |cluster| cluster.requests(ApiKey::Produce) == 1).await;
     assert_eq!(end_offset(&cluster), 1, "the work is done at once");
     client.receive::<ProduceRequest>(9, slow).await;
     client.receive::<MetadataRequest>(12, behind).await;
@@ -211,7 +211,7 @@ async fn a_frozen_node_does_nothing_until_it_goes_on() {
     cluster.track_batches_in_flight();
     cluster.faults().freeze(1);
     let correlation_id = client.send(9, &produce()).await;
-    cluster.until(|cluster| cluster.batches_in_flight("t", 0) == 1).await;
+    eventually(&cluster, |cluster| cluster.batches_in_flight("t", 0) == 1).await;
     assert_eq!((cluster.requests(ApiKey::Produce), end_offset(&cluster)), (0, 0));
     cluster.faults().unfreeze(1);
     assert_eq!(outcome(&client.receive::<ProduceRequest>(9, correlation_id).await), "NONE");
@@ -230,14 +230,14 @@ async fn a_node_that_does_not_read_stalls_the_writer() {
     let stalled = tokio::time::timeout(Duration::from_millis(100), endless).await;
     assert!(stalled.is_err(), "the write neither ends nor fails");
     cluster.faults().resume_reading(1);
-    cluster.until(|cluster| cluster.connections_refused() == 1).await;
+    eventually(&cluster, |cluster| cluster.connections_refused() == 1).await;
 }
 
 #[tokio::test]
 async fn disconnected_clients_may_come_back() {
     let cluster = three_nodes().await;
     let mut client = connect(&cluster, 1).await;
-    cluster.until(|cluster| cluster.connections(1) == 1).await;
+    eventually(&cluster, |cluster| cluster.connections(1) == 1).await;
     cluster.faults().disconnect(1).await;
     assert!(client.is_closed().await);
     let mut again = connect(&cluster, 1).await;
@@ -277,7 +277,7 @@ async fn a_waiting_fetch_is_answered_when_the_leader_moves() {
     let cluster = three_nodes().await;
     let mut client = connect(&cluster, 1).await;
     let correlation_id = client.send(12, &fetch(0, 0).with_max_wait_ms(i32::MAX)).await;
-    cluster.until(|cluster| cluster.requests(ApiKey::Fetch) == 1).await;
+    eventually(&cluster, |cluster| cluster.requests(ApiKey::Fetch) == 1).await;
     cluster.faults().move_leader("t", 0, 2);
     let response = client.receive::<FetchRequest>(12, correlation_id).await;
     let error = ErrorCode::from(response.responses[0].partitions[0].error_code);
@@ -401,7 +401,7 @@ async fn a_recreated_topic_is_empty_and_has_a_new_id() {
         cluster.topic_id("t").expect("an id"),
         client.send(12, &fetch(1, -1).with_max_wait_ms(i32::MAX)).await,
     );
-    cluster.until(|cluster| cluster.requests(ApiKey::Fetch) == 1).await;
+    eventually(&cluster, |cluster| cluster.requests(ApiKey::Fetch) == 1).await;
     let new = cluster.faults().recreate_topic("t").expect("there is such a topic");
     assert_ne!(old, new);
     let answered = client.receive::<FetchRequest>(12, waiting).await;
@@ -423,12 +423,12 @@ async fn pipelined_batches_are_counted_until_they_are_answered() {
     for _ in 0..4 {
         sent.push(client.send(9, &produce()).await);
     }
-    cluster.until(|cluster| cluster.batches_in_flight("t", 0) == 4).await;
+    eventually(&cluster, |cluster| cluster.batches_in_flight("t", 0) == 4).await;
     cluster.faults().unfreeze(1);
     for correlation_id in sent {
         client.receive::<ProduceRequest>(9, correlation_id).await;
     }
-    cluster.until(|cluster| cluster.batches_in_flight("t", 0) == 0).await;
+    eventually(&cluster, |cluster| cluster.batches_in_flight("t", 0) == 0).await;
     assert_eq!(cluster.batches_in_flight_max("t", 0), 4);
 }
 

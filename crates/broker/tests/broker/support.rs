@@ -223,6 +223,11 @@ impl Connection {
     }
 }
 
+/// Returns when `condition` holds, and fails when that takes too long.
+pub(crate) async fn eventually(cluster: &Cluster, condition: impl FnMut(&Cluster) -> bool) {
+    tokio::time::timeout(PATIENCE, cluster.until(condition)).await.expect("the condition holds in time");
+}
+
 /// A fetch by name (up to version 12) that does not wait.
 pub(crate) fn fetch_request(topic: &str, partitions: Vec<FetchPartition>) -> FetchRequest {
     FetchRequest::default()

@@ -15,7 +15,7 @@ async fn is_refused(bytes: &[u8]) {
     let mut stranger = Connection::open(&cluster.bootstrap()).await;
     stranger.send_raw(bytes).await;
     assert!(stranger.is_closed().await);
-    cluster.until(|cluster| cluster.connections(1) == 0).await;
+    eventually(&cluster, |cluster| cluster.connections(1) == 0).await;
     assert_eq!(cluster.connections_refused(), 1);
     assert_eq!(cluster.requests(ApiKey::ApiVersions), 0);
     serves(&cluster).await;
@@ -94,9 +94,9 @@ async fn a_client_that_vanishes_in_the_middle_of_a_frame_leaves_nothing() {
     let cluster = Cluster::builder().start().await.expect("starts");
     let mut client = cluster.connect(&cluster.bootstrap()).expect("connects");
     client.write_all(&[0, 0, 1, 0, 0, 3]).await.expect("written");
-    cluster.until(|cluster| cluster.connections(1) == 1).await;
+    eventually(&cluster, |cluster| cluster.connections(1) == 1).await;
     drop(client);
-    cluster.until(|cluster| cluster.connections(1) == 0).await;
+    eventually(&cluster, |cluster| cluster.connections(1) == 0).await;
     serves(&cluster).await;
 }
 
@@ -109,9 +109,9 @@ async fn a_client_that_vanishes_while_its_fetch_waits_leaves_nothing() {
         .with_current_leader_epoch(-1)
         .with_partition_max_bytes(1);
     client.send(12, &fetch_request("t", vec![partition]).with_max_wait_ms(i32::MAX)).await;
-    cluster.until(|cluster| cluster.requests(ApiKey::Fetch) == 1).await;
+    eventually(&cluster, |cluster| cluster.requests(ApiKey::Fetch) == 1).await;
     drop(client);
-    cluster.until(|cluster| cluster.connections(1) == 0).await;
+    eventually(&cluster, |cluster| cluster.connections(1) == 0).await;
 }
 
 #[tokio::test]
@@ -126,10 +126,10 @@ async fn connections_beyond_the_limit_are_closed() {
     let cluster = Cluster::builder().config("max.connections", "2").start().await.expect("starts");
     let first = Connection::open(&cluster.bootstrap()).await;
     let _second = Connection::open(&cluster.bootstrap()).await;
-    cluster.until(|cluster| cluster.connections(1) == 2).await;
+    eventually(&cluster, |cluster| cluster.connections(1) == 2).await;
     assert!(Connection::open(&cluster.bootstrap()).await.is_closed().await);
     drop(first);
-    cluster.until(|cluster| cluster.connections(1) == 1).await;
+    eventually(&cluster, |cluster| cluster.connections(1) == 1).await;
     serves(&cluster).await;
 }
 
@@ -152,7 +152,7 @@ async fn a_dropped_cluster_closes_its_connections_and_ports() {
     let cluster = Cluster::builder().start().await.expect("starts");
     let address = cluster.bootstrap();
     let mut client = Connection::open(&address).await;
-    cluster.until(|cluster| cluster.connections(1) == 1).await;
+    eventually(&cluster, |cluster| cluster.connections(1) == 1).await;
     drop(cluster);
     assert!(client.is_closed().await);
     let refused = async { while tokio::net::TcpStream::connect(&address).await.is_ok() {} };

@@ -170,6 +170,14 @@ async fn a_fetch_waits_no_longer_than_asked() {
 }
 
 #[tokio::test]
+async fn an_error_does_not_wait() {
+    let broker = Broker::start().await;
+    let (mut connection, topic, _) = three_batches(&broker).await;
+    let answer = connection.fetch(&topic, 7, |request| request.with_max_wait_ms(i32::MAX)).await;
+    assert_eq!(ErrorCode::from(answer.error_code), ErrorCode::OffsetOutOfRange);
+}
+
+#[tokio::test]
 async fn a_waiting_fetch_is_answered_once_there_are_enough_bytes() {
     let broker = Broker::start().await;
     let (mut producer, topic, batch) = three_batches(&broker).await;
