@@ -60,6 +60,7 @@ pub(crate) fn section(
         return Ok(RecordSection::new(
             bytes,
             1,
+            header.base_offset,
             SectionFormat::Legacy { offset_base: 0, append_timestamp: None },
         ));
     }
@@ -83,7 +84,12 @@ pub(crate) fn section(
     let append_timestamp = (header.timestamp_type() == TimestampType::LogAppendTime)
         .then_some(header.max_timestamp)
         .filter(|_| wrapper.magic > 0);
-    Ok(RecordSection::new(data, record_count, SectionFormat::Legacy { offset_base, append_timestamp }))
+    Ok(RecordSection::new(
+        data,
+        record_count,
+        header.base_offset,
+        SectionFormat::Legacy { offset_base, append_timestamp },
+    ))
 }
 
 /// What a walk over the messages of a set tells.

@@ -78,6 +78,8 @@ impl ExactSizeIterator for Headers<'_> {}
 pub struct RecordSection {
     data: Bytes,
     record_count: u32,
+    /// As its header says.
+    base_offset: i64,
     format: SectionFormat,
 }
 
@@ -86,7 +88,6 @@ pub struct RecordSection {
 pub(crate) enum SectionFormat {
     /// Records of magic 2.
     Current {
-        base_offset: i64,
         base_timestamp: i64,
         /// Set when the broker's time stands for every record's.
         append_timestamp: Option<i64>,
@@ -101,8 +102,8 @@ pub(crate) enum SectionFormat {
 }
 
 impl RecordSection {
-    pub(crate) fn new(data: Bytes, record_count: u32, format: SectionFormat) -> Self {
-        Self { data, record_count, format }
+    pub(crate) fn new(data: Bytes, record_count: u32, base_offset: i64, format: SectionFormat) -> Self {
+        Self { data, record_count, base_offset, format }
     }
 
     /// The records of `section`, which is what follows `header` in a batch of magic 2.
@@ -117,12 +118,11 @@ impl RecordSection {
             compression => scratch.decompress(compression, &section, buffer, header.base_offset)?,
         };
         let format = SectionFormat::Current {
-            base_offset: header.base_offset,
             base_timestamp: header.base_timestamp,
             append_timestamp: (header.timestamp_type() == TimestampType::LogAppendTime)
                 .then_some(header.max_timestamp),
         };
-        Ok(Self::new(data, header.records_count.max(0) as u32, format))
+        Ok(Self::new(data, header.records_count.max(0) as u32, header.base_offset, format))
     }
 
     /// How many records the batch says it has.
@@ -193,8 +193,8 @@ impl<'a> Iterator for RecordIter<'a> {
             return self.end();
         }
         let record = match self.section.format {
-            SectionFormat::Current { base_offset, base_timestamp, append_timestamp } => {
-                take_record(&mut self.rest, base_offset, base_timestamp, append_timestamp)
+            SectionFormat::Current { base_timestamp, append_timestamp } => {
+                take_record(&mut self.rest, self.section.base_offset, base_timestamp, append_timestamp)
             }
             SectionFormat::Legacy { offset_base, append_timestamp } => {
                 legacy::take_record(&mut self.rest, offset_base, append_timestamp)
@@ -233,10 +233,7 @@ impl<'a> RecordIter<'a> {
     /// The error for this record; nothing follows it.
     #[cold]
     fn fail(&mut self, what: &'static str) -> RecordsError {
-        let base_offset = match self.section.format {
-            SectionFormat::Current { base_offset, .. } => base_offset,
-            SectionFormat::Legacy { offset_base, .. } => offset_base,
-        };
+        let base_offset = self.section.base_offset;
         let error = RecordsError::InvalidRecord { base_offset, index: self.index, what };
         self.rest = &[];
         self.index = self.section.record_count;

@@ -127,7 +127,7 @@ fn what_cannot_be_is_refused_by_name() {
     let records = read(nested);
     assert_eq!(records[0], Ok((0, TIME)));
     let what = "it is compressed within a compressed message";
-    assert_eq!(records[1..], [Err(RecordsError::InvalidRecord { base_offset: 0, index: 1, what })]);
+    assert_eq!(records[1..], [Err(RecordsError::InvalidRecord { base_offset: 3, index: 1, what })]);
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! What the builder writes, the reader reads: every codec, every shape of record.
 
 use crate::common::build;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use milena_records::{
-    Batch, Batches, Codec, Compression, HeaderRef, ProducerStamp, RecordParts, Scratch, SealedBatch,
+    BATCH_HEADER_LEN, Batch, BatchBuilder, BatchHeader, Batches, Codec, Compression, HeaderRef,
+    ProducerStamp, RecordParts, Scratch, SealedBatch,
 };
 use proptest::prelude::*;
 
@@ -114,4 +115,36 @@ proptest! {
         prop_assert!(header.is_transactional() && !header.is_control());
         prop_assert_eq!(owned(&batch, scratch), records);
     }
+}
+
+#[test]
+fn a_header_key_that_is_no_text_does_not_stop_the_reading() {
+    // One record with two headers: the first one's key is not UTF-8, the second one's is.
+    let section = [26, 0, 0, 0, 1, 1, 4, 4, 0xff, 0xfe, 1, 2, b'k', 1];
+    let mut header = BatchHeader::new(0, &ProducerStamp::NONE);
+    header.batch_length += section.len() as i32;
+    header.records_count = 1;
+    let wire = [&header.to_bytes()[..], &section].concat();
+    let batch = Batches::new(wire.into()).next().unwrap().unwrap();
+    let section = batch.decompress(&mut Scratch::new(), &mut Vec::new()).unwrap();
+    let record = section.iter().next().unwrap().unwrap();
+    let keys: Vec<_> = record.headers().map(|header| (header.key, header.key_str())).collect();
+    assert_eq!(keys, [(&[0xff, 0xfe][..], None), (b"k", Some("k"))]);
+
+    // And it is written again as it was.
+    let mut builder = BatchBuilder::new(BytesMut::new(), 1000);
+    builder.try_append_ref(&record).unwrap();
+    let again = builder.seal(&Codec::NONE, &mut Scratch::new()).unwrap();
+    assert_eq!(again.section()[..], wire_section(&batch)[..]);
+}
+
+fn wire_section(batch: &Batch) -> Bytes {
+    batch.bytes().slice(BATCH_HEADER_LEN..)
+}
+
+#[test]
+fn working_memory_moves_between_threads() {
+    fn is_send<T: Send>() {}
+    is_send::<Scratch>();
+    is_send::<BatchBuilder>();
 }
