@@ -8,10 +8,10 @@ use milena_protocol::{ErrorCode, Request};
 
 use crate::Address;
 use crate::config::ClientConfig;
-use crate::connection::{self, ApiVersions, Connection, ConnectionError, RequestError};
+use crate::connection::{self, ApiVersions, Connection, ConnectionError, ConnectionWatch, RequestError};
 use crate::env::{Env, Task};
-use crate::metadata::{self, MetadataHandle};
-use crate::metrics::{Metrics, Snapshot};
+use crate::metadata::{self, Broker, MetadataHandle};
+use crate::metrics::{ClientKind, Metrics, Snapshot};
 use crate::pool::BrokerPool;
 
 /// A client of one cluster; cheap to clone. Its metadata task ends with the last clone.
@@ -67,11 +67,13 @@ impl Client {
     /// A client that connects in the background and keeps trying for as long as it lives.
     pub fn new(config: ClientConfig, env: Env) -> Self {
         let config = Arc::new(config);
-        let pool = Arc::new(BrokerPool::new(env.clone(), config.clone()));
-        let metadata = MetadataHandle::new(env.clone(), &config);
-        let metadata_task = env.spawn(metadata::run(metadata.clone(), pool.clone()));
         let metrics = Metrics::new(config.metrics_sampling);
         let started_at = env.now();
+        let watch = ConnectionWatch::new(&env, &metrics, &config, started_at, ClientKind::Admin);
+        let pool = Arc::new(BrokerPool::new(env.clone(), config.clone(), watch));
+        let metadata = MetadataHandle::new(env.clone(), &config);
+        let observer = config.observer.clone();
+        let metadata_task = env.spawn(metadata::run(metadata.clone(), pool.clone(), observer));
         let inner = Inner { env, config, metadata, pool, metrics, started_at, _metadata_task: metadata_task };
         Self { inner: Arc::new(inner) }
     }
@@ -130,6 +132,32 @@ impl Client {
         failures: u32,
     ) -> Result<Connection<T>, ConnectionError> {
         connection::open_after(&self.inner.env, &self.inner.config.connection, address, failures).await
+    }
+
+    /// What counts the connections of one part of this client, a producer, a consumer, in the metrics, and tells the observer of
+    /// them; for [`Self::open_watched`]. The shared connections, over which metadata and administration go, are counted as
+    /// [`ClientKind::Admin`].
+    pub fn watch_connections(&self, kind: ClientKind) -> ConnectionWatch {
+        let Inner { env, config, metrics, started_at, .. } = &*self.inner;
+        ConnectionWatch::new(env, metrics, config, *started_at, kind)
+    }
+
+    /// Opens a connection of the caller's own to `broker`, after `failures` attempts in a row that failed, and tells `watch` what
+    /// becomes of it.
+    ///
+    /// # Errors
+    /// As [`connection::open`].
+    ///
+    /// # Cancel safety
+    /// Dropping the future closes the stream.
+    pub async fn open_watched<T>(
+        &self,
+        watch: &ConnectionWatch,
+        broker: &Broker,
+        failures: u32,
+    ) -> Result<Connection<T>, ConnectionError> {
+        let (env, config) = (&self.inner.env, &self.inner.config.connection);
+        connection::open_watched(watch, Some(broker.node_id), env, config, &broker.address, failures).await
     }
 
     /// Sends one request over the shared connection to `address`, in the highest common version; no retry.

@@ -10,7 +10,7 @@ use milena_protocol::messages::{ApiVersionsRequest, ApiVersionsResponse};
 use milena_protocol::{ApiKey, ByteStr, ErrorCode};
 
 use super::error::{ConnectionError, ConnectionErrorReason, ForeignPeer};
-use super::{ApiVersions, Connection, Response};
+use super::{ApiVersions, Connection, ConnectionWatch, Response};
 use crate::env::Env;
 use crate::{Address, Backoff};
 
@@ -96,6 +96,27 @@ pub async fn open_after<T>(
     let mut connection = Connection::<()>::new(env.clone(), stream, address.clone(), config);
     let versions = learn_versions(&mut connection, config).await?;
     Ok(connection.into_established(versions))
+}
+
+/// As [`open_after`], telling `watch` of it; `node_id` is the broker's, unless it is not known yet.
+///
+/// # Errors
+/// As [`open`].
+///
+/// # Cancel safety
+/// Dropping the future closes the stream.
+pub(crate) async fn open_watched<T>(
+    watch: &ConnectionWatch,
+    node_id: Option<i32>,
+    env: &Env,
+    config: &ConnectionConfig,
+    address: &Address,
+    failures: u32,
+) -> Result<Connection<T>, ConnectionError> {
+    let began = env.now();
+    let mut connection = open_after(env, config, address, failures).await?;
+    connection.watched = Some(watch.connected(address, node_id, env.now() - began));
+    Ok(connection)
 }
 
 /// Asks for ApiVersions in the newest version, and again in the broker's own when it does not know that one: it then answers in
@@ -184,6 +205,8 @@ impl Connection<()> {
             handshaking: false,
             last_used: self.last_used,
             throttled_until: self.throttled_until,
+            unannounced: None,
+            watched: None,
         }
     }
 }

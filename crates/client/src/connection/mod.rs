@@ -2,8 +2,8 @@
 //!
 //! A broker serves the requests of a connection one after another, so a connection that carries a long poll delays everything
 //! behind it. Therefore connections are not shared by default: each owner (a producer's sender, a consumer's fetch loop) has
-//! its own and drives it from its own poll function, without a task or a channel between. [`crate::broker`] wraps one in a task
-//! for the requests that may share: metadata and administration.
+//! its own and drives it from its own poll function, without a task or a channel between. `crate::pool` wraps one in a task for
+//! the requests that may share: metadata and administration.
 
 mod error;
 mod handshake;
@@ -11,10 +11,13 @@ mod incoming;
 mod outgoing;
 mod throttle;
 mod versions;
+mod watch;
 
 pub use error::{CloseContext, ConnectionError, ConnectionErrorReason, ForeignPeer, RequestError};
+pub(crate) use handshake::open_watched;
 pub use handshake::{ConnectionConfig, open, open_after};
 pub use versions::{ApiVersions, UnsupportedVersion};
+pub use watch::ConnectionWatch;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -28,6 +31,7 @@ use crate::Address;
 use crate::env::{Env, Stream};
 use incoming::{Incoming, IncomingError};
 use outgoing::Outgoing;
+use watch::{Watched, WatchedRequest};
 
 /// An open connection after its handshake. `T` is what the owner keeps beside each request until its answer.
 pub struct Connection<T> {
@@ -44,12 +48,15 @@ pub struct Connection<T> {
     handshaking: bool,
     last_used: Instant,
     throttled_until: Option<Instant>,
+    /// The API of the last answer, as long as nobody was told whether it throttles.
+    unannounced: Option<ApiKey>,
+    watched: Option<Watched>,
 }
 
 struct InFlight<T> {
     correlation_id: i32,
-    api: ApiKey,
-    version: i16,
+    request: WatchedRequest,
+    span: tracing::Span,
     sent_at: Instant,
     timeout: Duration,
     deadline: Instant,
@@ -107,6 +114,8 @@ impl<T> Connection<T> {
             handshaking: true,
             last_used,
             throttled_until: None,
+            unannounced: None,
+            watched: None,
         }
     }
 
@@ -146,15 +155,21 @@ impl<T> Connection<T> {
         timeout: Duration,
         context: T,
     ) -> Result<(), (EncodeError, T)> {
-        let end = match self.push(request, version) {
-            Ok(end) => end,
+        let (end, bytes) = match self.push(request, version) {
+            Ok(pushed) => pushed,
             Err(error) => return Err((error, context)),
         };
         let correlation_id = self.next_correlation_id.wrapping_sub(1);
+        if let Some(watched) = &mut self.watched {
+            watched.expects_answer();
+        }
+        let span = tracing::debug_span!(
+            "request", broker = %self.address, api = R::KEY.name(), version, correlation_id, bytes
+        );
         self.in_flight.push_back(InFlight {
             correlation_id,
-            api: R::KEY,
-            version,
+            request: WatchedRequest { api: R::KEY, version, bytes },
+            span,
             sent_at: self.last_used,
             timeout,
             deadline: self.env.deadline_after(timeout),
@@ -172,11 +187,16 @@ impl<T> Connection<T> {
         self.push(request, version).map(|_| ())
     }
 
-    fn push<R: Request>(&mut self, request: &R, version: i16) -> Result<u64, EncodeError> {
+    /// Queues a frame, and tells where it ends in the outgoing stream and how long it is.
+    fn push<R: Request>(&mut self, request: &R, version: i16) -> Result<(u64, usize), EncodeError> {
         let frame = encode_request(self.next_correlation_id, self.client_id.as_deref(), version, request)?;
+        let bytes = frame.len();
         self.next_correlation_id = self.next_correlation_id.wrapping_add(1);
         self.last_used = self.env.now();
-        Ok(self.outgoing.push(frame))
+        if let Some(watched) = &mut self.watched {
+            watched.sent(bytes);
+        }
+        Ok((self.outgoing.push(frame), bytes))
     }
 
     /// Writes what is queued; ready when the socket has taken all of it.
@@ -184,9 +204,8 @@ impl<T> Connection<T> {
     /// # Errors
     /// The connection is broken: drop it, after [`Self::into_unanswered`].
     pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), ConnectionError>> {
-        self.outgoing
-            .poll_flush(cx, &mut *self.stream)
-            .map_err(|error| self.explain(IncomingError::Io(error)))
+        let flushed = ready!(self.outgoing.poll_flush(cx, &mut *self.stream));
+        Poll::Ready(flushed.map_err(|error| self.break_off(self.explain(IncomingError::Io(error)))))
     }
 
     /// Whether everything queued was handed to the kernel, and flushed through what may lie before it.
@@ -201,13 +220,13 @@ impl<T> Connection<T> {
     pub fn poll_response(&mut self, cx: &mut Context<'_>) -> Poll<Result<Response<T>, ConnectionError>> {
         let frame = match ready!(self.incoming.poll_frame(cx, &mut *self.stream)) {
             Ok(frame) => frame,
-            Err(error) => return Poll::Ready(Err(self.explain(error))),
+            Err(error) => return Poll::Ready(Err(self.break_off(self.explain(error)))),
         };
         let now = self.env.now();
         self.last_used = now;
         let Some(correlation_id) = milena_protocol::peek_correlation_id(&frame) else {
             let text = format!("a response of {} bytes has no correlation id", frame.len());
-            return Poll::Ready(Err(self.broken(&frame, text)));
+            return Poll::Ready(Err(self.break_off(self.no_answer(&frame, text))));
         };
         let expected = self.in_flight.front().map(|request| request.correlation_id);
         // A request without an answer (acks=0) takes an id too: the ids that come back ascend with gaps.
@@ -219,17 +238,33 @@ impl<T> Connection<T> {
                 }
                 None => format!("a response (correlation id {correlation_id}) to no request"),
             };
-            return Poll::Ready(Err(self.broken(&frame, text)));
+            return Poll::Ready(Err(self.break_off(self.no_answer(&frame, text))));
         };
-        if let Some(throttle_time_ms) = throttle::asked_for(request.api, request.version, &frame) {
-            self.throttle(throttle_time_ms);
+        Poll::Ready(Ok(self.answered(request, frame, now)))
+    }
+
+    fn answered(&mut self, request: InFlight<T>, frame: Bytes, now: Instant) -> Response<T> {
+        let WatchedRequest { api, version, .. } = request.request;
+        let latency = now.saturating_duration_since(request.sent_at);
+        request.span.in_scope(|| tracing::trace!(bytes = frame.len(), ?latency, "answered"));
+        if let Some(watched) = &mut self.watched {
+            watched.answered(request.request, frame.len() + LENGTH_BYTES, latency);
         }
-        Poll::Ready(Ok(Response {
-            context: request.context,
-            version: request.version,
-            latency: now.saturating_duration_since(request.sent_at),
-            frame,
-        }))
+        // What the owner may say later of an answer whose throttling is found here is no news.
+        self.unannounced = Some(api);
+        if let Some(throttle_time_ms) = throttle::asked_for(api, version, &frame) {
+            self.throttle(throttle_time_ms);
+            self.unannounced = None;
+        }
+        Response { context: request.context, version, latency, frame }
+    }
+
+    /// Takes note of what ends the connection.
+    fn break_off(&self, error: ConnectionError) -> ConnectionError {
+        if let Some(watched) = &self.watched {
+            watched.broken(&error.reason);
+        }
+        error
     }
 
     /// Gives the memory of a response back, to receive a later one; has an effect if nobody holds a slice of it any more.
@@ -245,8 +280,9 @@ impl<T> Connection<T> {
     /// The error of a request that has timed out at `now`, if one has: the connection is to be given up.
     pub fn timed_out(&self, now: Instant) -> Option<ConnectionError> {
         let request = self.in_flight.iter().find(|request| request.deadline <= now)?;
-        let (api, after) = (request.api.name(), request.timeout);
-        Some(ConnectionErrorReason::RequestTimeout { api, after }.at(&self.address))
+        let (api, after) = (request.request.api.name(), request.timeout);
+        let error = ConnectionErrorReason::RequestTimeout { api, after }.at(&self.address);
+        Some(self.break_off(error))
     }
 
     /// When something was last sent or received.
@@ -260,8 +296,12 @@ impl<T> Connection<T> {
     /// asks [`Self::throttled_until`] before it submits.
     pub fn throttle(&mut self, throttle_time_ms: i32) {
         if let Ok(throttle_time_ms @ 1..) = u64::try_from(throttle_time_ms) {
-            let until = self.env.deadline_after(Duration::from_millis(throttle_time_ms));
+            let throttle_time = Duration::from_millis(throttle_time_ms);
+            let until = self.env.deadline_after(throttle_time);
             self.throttled_until = Some(self.throttled_until.map_or(until, |old| old.max(until)));
+            if let (Some(api), Some(watched)) = (self.unannounced.take(), &self.watched) {
+                watched.throttled(api, throttle_time);
+            }
         }
     }
 
@@ -272,10 +312,12 @@ impl<T> Connection<T> {
 
     /// Ends the connection and hands back what was not answered, oldest first.
     pub fn into_unanswered(self) -> impl Iterator<Item = Unanswered<T>> {
-        let outgoing = self.outgoing;
-        self.in_flight.into_iter().map(move |request| Unanswered {
-            possibly_sent: outgoing.has_written(request.end),
-            context: request.context,
+        let (outgoing, watched, now) = (self.outgoing, self.watched, self.env.now());
+        self.in_flight.into_iter().map(move |request| {
+            if let Some(watched) = &watched {
+                watched.lost(request.request, now.saturating_duration_since(request.sent_at));
+            }
+            Unanswered { possibly_sent: outgoing.has_written(request.end), context: request.context }
         })
     }
 
@@ -311,7 +353,7 @@ impl<T> Connection<T> {
     }
 
     /// The error for a frame that is not the answer that was to come.
-    fn broken(&self, frame: &Bytes, text: String) -> ConnectionError {
+    fn no_answer(&self, frame: &Bytes, text: String) -> ConnectionError {
         let reason = match self.handshaking {
             true => ConnectionErrorReason::NotKafka(ForeignPeer::of_frame(frame)),
             false => ConnectionErrorReason::Protocol(text),
@@ -319,6 +361,8 @@ impl<T> Connection<T> {
         reason.at(&self.address)
     }
 }
+
+const LENGTH_BYTES: usize = 4;
 
 /// The longest answer to the first request. Real ones have about a kilobyte; the text of other protocols, read as a length, is
 /// far beyond.

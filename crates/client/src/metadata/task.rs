@@ -9,11 +9,12 @@ use std::time::Duration;
 use milena_protocol::messages::metadata_request::MetadataRequestTopic;
 use milena_protocol::messages::{MetadataRequest, MetadataResponse};
 
-use super::MetadataHandle;
 use super::core::{Ask, Useless};
+use super::{Metadata, MetadataHandle};
 use crate::Address;
 use crate::connection::RequestError;
 use crate::env::Env;
+use crate::metrics::{MetadataUpdated, Observer};
 use crate::pool::BrokerPool;
 
 /// How long one broker may think about a Metadata request before the next one is asked too; a hung broker must not hide the
@@ -21,7 +22,7 @@ use crate::pool::BrokerPool;
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Asks whenever the core wants to know something. Runs until it is cancelled.
-pub(crate) async fn run(handle: MetadataHandle, pool: Arc<BrokerPool>) {
+pub(crate) async fn run(handle: MetadataHandle, pool: Arc<BrokerPool>, observer: Option<Arc<dyn Observer>>) {
     let shared = &handle.shared;
     loop {
         let ask = shared.lock().poll_action(shared.env.now());
@@ -38,7 +39,16 @@ pub(crate) async fn run(handle: MetadataHandle, pool: Arc<BrokerPool>) {
                     Some(error)
                 }
             };
+            let succeeded = failure.is_none();
             shared.publish_attempt(&core, failure);
+            let snapshot = core.snapshot().clone();
+            drop(core);
+            if succeeded {
+                pool.learn_nodes(&snapshot.brokers);
+                if let Some(observer) = &observer {
+                    observer.on_metadata_updated(&updated(&snapshot));
+                }
+            }
             continue;
         }
         let deadline = shared.lock().poll_timeout();
@@ -49,6 +59,15 @@ pub(crate) async fn run(handle: MetadataHandle, pool: Arc<BrokerPool>) {
             }
             None => shared.wake.notified().await,
         }
+    }
+}
+
+fn updated(metadata: &Metadata) -> MetadataUpdated {
+    let partitions = metadata.topics.values().flat_map(|topic| &topic.partitions);
+    MetadataUpdated {
+        brokers: metadata.brokers.len(),
+        topics: metadata.topics.len(),
+        leaderless_partitions: partitions.filter(|partition| partition.leader.is_none()).count(),
     }
 }
 

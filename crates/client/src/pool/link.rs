@@ -19,10 +19,12 @@ use std::time::Instant;
 use tokio::sync::mpsc;
 
 use super::job::{Job, Reply, answer};
-use super::{INBOX_REQUESTS_MAX, SharedStanding, Standing};
+use super::{INBOX_REQUESTS_MAX, NodeIds, SharedStanding, Standing};
 use crate::Address;
 use crate::config::ClientConfig;
-use crate::connection::{self, Connection, ConnectionError, ConnectionErrorReason, RequestError, Response};
+use crate::connection::{
+    self, Connection, ConnectionError, ConnectionErrorReason, ConnectionWatch, RequestError, Response,
+};
 use crate::env::{Env, Timer, later};
 
 /// Requests that wait for their answers on one connection; more wait in the inbox.
@@ -34,6 +36,8 @@ pub(super) struct BrokerLink {
     pub(super) address: Address,
     pub(super) jobs: mpsc::Receiver<Box<dyn Job>>,
     pub(super) standing: Arc<SharedStanding>,
+    pub(super) watch: ConnectionWatch,
+    pub(super) node_ids: Arc<NodeIds>,
 }
 
 /// An open connection and what waits for it.
@@ -59,9 +63,7 @@ impl BrokerLink {
         let mut failed_opens = 0;
         while let Some(job) = self.next_job().await {
             self.standing.set(Standing::Connecting);
-            let opened =
-                connection::open_after(&self.env, &self.config.connection, &self.address, failed_opens).await;
-            let error = match opened {
+            let error = match self.open(failed_opens).await {
                 Ok(connection) => {
                     failed_opens = 0;
                     match self.serve(connection, job, &mut failures).await {
@@ -83,6 +85,12 @@ impl BrokerLink {
             failures += 1;
             self.refuse_during_backoff(&error, failures).await;
         }
+    }
+
+    async fn open(&self, failures: u32) -> Result<Connection<Reply>, ConnectionError> {
+        let node_id = self.node_ids.of(&self.address);
+        let config = &self.config.connection;
+        connection::open_watched(&self.watch, node_id, &self.env, config, &self.address, failures).await
     }
 
     /// The next request that is still wanted; `None` when it is time to end.

@@ -11,8 +11,9 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::Address;
 use crate::config::ClientConfig;
-use crate::connection::{ApiVersions, ConnectionErrorReason, RequestError};
+use crate::connection::{ApiVersions, ConnectionErrorReason, ConnectionWatch, RequestError};
 use crate::env::{Env, Task};
+use crate::metadata::Broker;
 use job::{Job, TypedJob};
 use link::BrokerLink;
 
@@ -23,8 +24,14 @@ const INBOX_REQUESTS_MAX: usize = 256;
 pub(crate) struct BrokerPool {
     env: Env,
     config: Arc<ClientConfig>,
+    watch: ConnectionWatch,
+    node_ids: Arc<NodeIds>,
     links: Mutex<BTreeMap<Address, Link>>,
 }
+
+/// Which node listens where, for the metrics; a bootstrap address may be nobody's own.
+#[derive(Default)]
+struct NodeIds(Mutex<BTreeMap<Address, i32>>);
 
 struct Link {
     inbox: mpsc::Sender<Box<dyn Job>>,
@@ -49,8 +56,17 @@ pub(crate) enum Standing {
 struct SharedStanding(Mutex<Standing>);
 
 impl BrokerPool {
-    pub(crate) fn new(env: Env, config: Arc<ClientConfig>) -> Self {
-        Self { env, config, links: Mutex::default() }
+    pub(crate) fn new(env: Env, config: Arc<ClientConfig>, watch: ConnectionWatch) -> Self {
+        Self { env, config, watch, node_ids: Arc::default(), links: Mutex::default() }
+    }
+
+    /// Takes note of the cluster's brokers.
+    pub(crate) fn learn_nodes(&self, brokers: &BTreeMap<i32, Broker>) {
+        let now = brokers.values().map(|broker| (broker.address.clone(), broker.node_id)).collect();
+        let before = std::mem::replace(&mut *self.node_ids.lock(), now);
+        for gone in before.values().filter(|node_id| !brokers.contains_key(node_id)) {
+            self.watch.forget_node(*gone);
+        }
     }
 
     /// Sends the request that `prepare` makes for the broker's versions, and waits for the answer; tells its version too.
@@ -126,12 +142,24 @@ impl BrokerPool {
             address: address.clone(),
             jobs,
             standing: standing.clone(),
+            watch: self.watch.clone(),
+            node_ids: self.node_ids.clone(),
         };
         Link { inbox, standing, _task: self.env.spawn(link.run()) }
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<Address, Link>> {
         self.links.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl NodeIds {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<Address, i32>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn of(&self, address: &Address) -> Option<i32> {
+        self.lock().get(address).copied()
     }
 }
 

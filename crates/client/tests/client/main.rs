@@ -6,3 +6,4 @@ mod handshake;
 mod metadata;
 mod peer;
 mod shared;
+mod watch;
