@@ -25,19 +25,16 @@ fn path(jvm: &Jvm) -> Result<PathBuf, Error> {
 ///
 /// An archive that does not fit is passed over; the JVM would say so among what the program writes.
 pub(crate) fn options(jvm: &Jvm) -> Vec<String> {
-    match path(jvm) {
-        Ok(path) if is_usable(&path) => vec![
-            format!("-XX:SharedArchiveFile={}", path.display()),
-            "-Xlog:disable".to_owned(),
-            "-Xlog:all=error:stderr".to_owned(),
-        ],
-        _ => Vec::new(),
-    }
+    path(jvm).map(|archive| options_with(&archive)).unwrap_or_default()
 }
 
-/// An empty file stands for a JVM that could not make one.
-fn is_usable(archive: &Path) -> bool {
-    archive.metadata().is_ok_and(|file| file.len() > 0)
+fn options_with(archive: &Path) -> Vec<String> {
+    // An empty file stands for a JVM that could not make one.
+    if !archive.metadata().is_ok_and(|file| file.len() > 0) {
+        return Vec::new();
+    }
+    let share = format!("-XX:SharedArchiveFile={}", archive.display());
+    vec![share, "-Xlog:disable".to_owned(), "-Xlog:all=error:stderr".to_owned()]
 }
 
 /// Makes the archive if there is none yet, by starting and stopping a broker: some 10 s, once.
@@ -73,4 +70,21 @@ async fn train(jvm: &Jvm, part: &Path) -> Result<(), Error> {
         start_timeout: Duration::from_secs(120),
     };
     Started::start(plan).await?.stop_node(1).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scratch::Scratch;
+
+    #[test]
+    fn only_an_archive_that_holds_something_is_used() {
+        let scratch = Scratch::new().unwrap();
+        let archive = scratch.path().join("classes.jsa");
+        assert_eq!(options_with(&archive), [""; 0], "there is none");
+        fs::write(&archive, "").unwrap();
+        assert_eq!(options_with(&archive), [""; 0], "this JVM cannot make one");
+        fs::write(&archive, "classes").unwrap();
+        assert!(options_with(&archive)[0].ends_with("classes.jsa"));
+    }
 }

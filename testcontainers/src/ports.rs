@@ -56,6 +56,13 @@ mod tests {
     }
 
     #[test]
+    fn reserved_port_is_not_given_to_others() {
+        let port = ReservedPort::take().unwrap();
+        let other = TcpSocket::new_v4().unwrap();
+        assert_eq!(other.bind(port.address()).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+    }
+
+    #[test]
     fn no_two_reservations_share_a_port() {
         let ports: Vec<ReservedPort> = (0..200).map(|_| ReservedPort::take().unwrap()).collect();
         let distinct: std::collections::HashSet<_> = ports.iter().map(ReservedPort::address).collect();

@@ -3,7 +3,7 @@
 mod real_kafka_java {
     use std::time::Duration;
 
-    use milena_testcontainers::{Error, Java, KafkaCluster, KafkaVersion, Source};
+    use milena_testcontainers::{BOOTSTRAP_VARIABLE, Error, Java, KafkaCluster, KafkaVersion, Source};
 
     const PRODUCER: &str = "org.apache.kafka.tools.ConsoleProducer";
     const CONSUMER: &str = "org.apache.kafka.tools.consumer.ConsoleConsumer";
@@ -40,6 +40,38 @@ mod real_kafka_java {
             KafkaCluster::shared_of(KafkaVersion::V4_3_1)
         )?;
         assert!(std::ptr::eq(first, second));
+        Ok(())
+    }
+
+    /// The name of the variable that makes [`user_of_an_address`] act.
+    const USER: &str = "MILENA_TEST_USER_OF_AN_ADDRESS";
+
+    /// Not a test of its own: run again by the test below, with an address in its environment.
+    #[tokio::test]
+    async fn user_of_an_address() -> Result<(), Error> {
+        if std::env::var_os(USER).is_none() {
+            return Ok(());
+        }
+        let kafka = KafkaCluster::shared().await?;
+        assert_eq!((kafka.version(), kafka.nodes().len()), (None, 1));
+        assert!(matches!(kafka.kill(1).await, Err(Error::NotOurs { .. })));
+        produce(kafka, "given", "here\n").await?;
+        assert_eq!(consume(kafka, "given", 1).await?, "here\n");
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn kafka_at_an_address_is_used_and_left_alone() -> Result<(), Error> {
+        let kafka = KafkaCluster::shared_of(KafkaVersion::V4_3_1).await?;
+        let user = tokio::process::Command::new(std::env::current_exe().expect("this program"))
+            .args(["--exact", "real_kafka_java::user_of_an_address"])
+            .env(BOOTSTRAP_VARIABLE, kafka.bootstrap())
+            .env(USER, "1")
+            .output()
+            .await
+            .expect("this program runs");
+        assert!(user.status.success(), "{}", String::from_utf8_lossy(&user.stdout));
+        assert_eq!(consume(kafka, "given", 1).await?, "here\n", "it still runs");
         Ok(())
     }
 
