@@ -1,6 +1,6 @@
 //! What every kind of Kafka client needs: connections, metadata, routing, retries, and the [`Env`] door to the outside world.
 //!
-//! Producers, consumers and administration stand on this crate. A newcomer reads [`env`], then [`connection`], then
+//! Producers, consumers and administration stand on this crate. A newcomer reads [`mod@env`], then [`connection`], then
 //! [`metadata`], then [`Client`].
 
 mod address;

@@ -1,7 +1,7 @@
 //! What is known of the cluster: brokers, topics, leaders.
 //!
-//! One task asks ([`task`]), one pure core decides ([`core`]), everybody reads an immutable [`Metadata`] that is swapped as a
-//! whole.
+//! One task asks (`task`), a pure core decides what is asked when (`core`) and what of an answer is believed (`merge`),
+//! everybody reads an immutable [`Metadata`] that is swapped as a whole.
 
 mod core;
 mod merge;
