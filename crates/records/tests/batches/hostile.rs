@@ -196,8 +196,9 @@ fn a_claim_allocates_nothing() {
         frame
     };
     for (compression, section) in [
-        // A raw block of 4 GiB.
+        // Raw blocks of 4 GiB, and of 100 MB, which is within the limit.
         (Compression::Snappy, vec![0xff, 0xff, 0xff, 0xff, 0x0f, 0, 1]),
+        (Compression::Snappy, vec![0x80, 0xc2, 0xd7, 0x2f, 0, 1]),
         // The same in xerial framing, and a frame of 2 GiB.
         (
             Compression::Snappy,
