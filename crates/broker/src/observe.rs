@@ -128,3 +128,33 @@ impl Observations {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_waiting_test_sees_what_comes_later() {
+        let seen = Observations::default();
+        let count = || seen.requests(None, Some(ApiKey::Fetch));
+        let requests = async {
+            seen.request(1, ApiKey::Fetch);
+            tokio::task::yield_now().await;
+            seen.request(2, ApiKey::Fetch);
+        };
+        tokio::join!(seen.until(|| count() == 2), requests);
+        assert_eq!((seen.requests(Some(2), None), seen.requests(Some(3), None)), (1, 0));
+    }
+
+    #[test]
+    fn the_most_batches_in_flight_are_remembered() {
+        let seen = Observations::default();
+        let partitions = [(ByteStr::from("t"), 0), (ByteStr::from("t"), 1)];
+        seen.batches_received(&partitions);
+        seen.batches_received(&partitions[..1]);
+        seen.batches_answered(&partitions);
+        assert_eq!(seen.batches_in_flight("t", 0), (1, 2));
+        assert_eq!(seen.batches_in_flight("t", 1), (0, 1));
+        assert_eq!(seen.batches_in_flight("u", 0), (0, 0));
+    }
+}

@@ -90,6 +90,7 @@ impl Faults {
     /// The controller notices that a node is dead: it leaves every ISR, and others lead.
     pub fn notice(&self, node: NodeId) {
         self.shared.node_lost(node);
+        self.shared.seen.changed();
     }
 
     /// Stops a node in order: first others lead, so that clients learn where to go; then it goes down.
@@ -112,6 +113,7 @@ impl Faults {
         node.deaf.set(false);
         Listener::start(&self.shared, node, tcp);
         self.shared.node_back(node.id);
+        self.shared.seen.changed();
         Ok(())
     }
 
@@ -280,7 +282,9 @@ impl Faults {
 
     fn with(&self, topic: &str, partition: i32, act: impl FnOnce(&Partition)) -> bool {
         let found = self.shared.partition(topic, partition);
-        found.as_deref().map(act).is_some()
+        let is_found = found.as_deref().map(act).is_some();
+        self.shared.seen.changed();
+        is_found
     }
 }
 

@@ -81,6 +81,9 @@ pub(crate) enum Hangup {
     Malformed(String),
     #[error("{0}")]
     Refused(String),
+    /// The client wants no answer, and can only learn of the failure by losing its connection.
+    #[error("{0}")]
+    Unanswered(String),
     #[error("cannot write: {0}")]
     Write(std::io::Error),
     #[error("on request")]
@@ -120,6 +123,8 @@ impl Connection {
             let frame = match frames.next(&self.node.deaf).await {
                 Ok(Some(frame)) => frame,
                 Ok(None) => return Hangup::Client,
+                // A client that waits for an answer is not idle.
+                Err(FrameError::Idle) if room.available_permits() < QUEUED_BYTES_MAX => continue,
                 Err(error) => return error.into(),
             };
             let share = frame.len().min(QUEUED_BYTES_MAX) as u32;

@@ -126,10 +126,11 @@ async fn run<R: Api>(context: &RequestContext<'_>, correlation_id: i32, mut body
         BeforeWork::Refuse(error) => request.refuse(context, error),
         BeforeWork::HangUp => return Outcome::HangUp(Hangup::Fault),
     };
+    context.shared.seen.changed();
     let outcome = match reply {
         Reply::Answer(response) => encoded(encode_response::<R>(correlation_id, context.version, &response)),
         Reply::Silence => Outcome::Silence,
-        Reply::HangUp(why) => refuse(why),
+        Reply::HangUp(why) => Outcome::HangUp(Hangup::Unanswered(why)),
     };
     let of_partitions = context.take_answer_effects();
     after_work(outcome, effects.iter().chain(&of_partitions)).await

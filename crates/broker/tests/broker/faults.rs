@@ -433,6 +433,22 @@ async fn pipelined_batches_are_counted_until_they_are_answered() {
 }
 
 #[tokio::test]
+async fn a_test_can_wait_for_what_is_in_the_log() {
+    let cluster = three_nodes().await;
+    let mut client = connect(&cluster, 1).await;
+    let appended = eventually(&cluster, |cluster| end_offset(cluster) == 2);
+    let produced = async {
+        for _ in 0..2 {
+            client.send(9, &produce()).await;
+        }
+    };
+    tokio::join!(appended, produced);
+    let records = cluster.log("t", 0).expect("a log").records();
+    assert_eq!(records.len(), 2);
+    assert_eq!((records[1].offset, records[1].value.as_deref()), (1, Some(&b"value"[..])));
+}
+
+#[tokio::test]
 async fn retention_follows_the_clock() {
     let topic = TopicSpec::new("t").config("retention.ms", "60000");
     let cluster = Cluster::builder().topic(topic).start().await.expect("starts");

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use bytes::{BufMut, BytesMut};
 use kafka_protocol::messages::ApiVersionsRequest;
-use milena_broker::{ApiKey, Cluster};
+use milena_broker::{ApiKey, Cluster, TopicSpec};
+use milena_protocol::encode_request;
+use milena_protocol::messages::FetchRequest;
+use milena_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::support::*;
@@ -145,6 +148,32 @@ async fn the_same_broker_is_there_without_a_socket() {
     assert_eq!(answer[..6], [0, 0, 0, 5, 0, 0]);
     let refused = cluster.connect("127.0.0.1:9094").expect_err("nobody listens there");
     assert_eq!(refused.kind(), std::io::ErrorKind::ConnectionRefused);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_sockets_an_hour_of_waiting_takes_no_time() {
+    let cluster = Cluster::builder()
+        .in_memory()
+        .topic(TopicSpec::new("t"))
+        .start_time_ms(1_000_000)
+        .start()
+        .await
+        .expect("starts");
+    let mut client = cluster.connect(&cluster.bootstrap()).expect("connects");
+    let partition = FetchPartition { partition_max_bytes: 1, current_leader_epoch: -1, ..Default::default() };
+    let topic = FetchTopic { topic: "t".into(), partitions: vec![partition], ..Default::default() };
+    let request = FetchRequest {
+        max_wait_ms: 3_600_000,
+        min_bytes: 1,
+        session_epoch: -1,
+        topics: vec![topic],
+        ..Default::default()
+    };
+    let begun = tokio::time::Instant::now();
+    let frame = encode_request(1, None, 12, &request).expect("encodes");
+    client.write_all(&frame.to_bytes()).await.expect("written");
+    client.read_u32().await.expect("an answer");
+    assert_eq!(begun.elapsed(), Duration::from_hours(1));
 }
 
 #[tokio::test]

@@ -160,7 +160,7 @@ async fn unknown_topics_and_ids_are_told_apart() {
 }
 
 #[tokio::test]
-async fn a_fetch_waits_no_longer_than_asked() {
+async fn a_fetch_without_records_waits_as_long_as_asked() {
     let broker = Broker::start().await;
     let (mut connection, topic, _) = three_batches(&broker).await;
     let begun = Instant::now();

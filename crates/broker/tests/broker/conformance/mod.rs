@@ -5,6 +5,7 @@ mod configs;
 mod fetch;
 mod idempotence;
 mod metadata;
+mod newest;
 mod offsets;
 mod produce;
 mod sessions;

@@ -1,0 +1,61 @@
+//! The versions that the oracle does not know yet, asked with our own codec.
+
+use bytes::Buf;
+use milena_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
+use milena_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
+use milena_protocol::messages::{FetchRequest, ListOffsetsRequest};
+use milena_protocol::{ErrorCode, Request, Uuid, decode_response, encode_request};
+
+use crate::support::*;
+
+async fn call<R: Request>(connection: &mut Connection, version: i16, request: &R) -> R::Response {
+    let frame = encode_request(77, Some("own"), version, request).expect("encodes");
+    connection.send_raw(&frame.to_bytes()).await;
+    let answer = connection.receive_frame().await.expect("an answer");
+    let (correlation_id, response) = decode_response::<R>(answer, version).expect("decodes");
+    assert_eq!(correlation_id, 77);
+    response
+}
+
+#[tokio::test]
+async fn fetch_18() {
+    let broker = Broker::start().await;
+    let mut connection = broker.connect().await;
+    let topic = unique("newest-fetch");
+    connection.create_topic(&topic, &[]).await;
+    connection.produce(9, &topic, BatchOf::records(2).bytes()).await;
+    let partition = FetchPartition { partition_max_bytes: 1 << 20, ..Default::default() };
+    let topic_id = Uuid(connection.topic_id(&topic).await.into_bytes());
+    let topic = FetchTopic { topic_id, partitions: vec![partition], ..Default::default() };
+    let request =
+        FetchRequest { max_bytes: 1 << 20, session_epoch: -1, topics: vec![topic], ..Default::default() };
+    let response = call(&mut connection, 18, &request).await;
+    let answer = &response.responses[0].partitions[0];
+    assert_eq!(
+        (response.error_code, answer.error_code, answer.high_watermark),
+        (ErrorCode::None, ErrorCode::None, 2)
+    );
+    let records = answer.records.clone().unwrap_or_default().into_bytes();
+    assert_eq!((&records[..8]).get_i64(), 0);
+}
+
+#[tokio::test]
+async fn list_offsets_11() {
+    let broker = Broker::start().await;
+    let mut connection = broker.connect().await;
+    let topic = unique("newest-offsets");
+    connection.create_topic(&topic, &[]).await;
+    connection.produce(9, &topic, BatchOf::records(2).bytes()).await;
+    for (timestamp, expected) in [(-1, 2), (-2, 0), (-4, 0), (-5, -1), (-6, -1)] {
+        let partition = ListOffsetsPartition { current_leader_epoch: -1, timestamp, ..Default::default() };
+        let asked = ListOffsetsTopic {
+            name: topic.as_str().into(),
+            partitions: vec![partition],
+            ..Default::default()
+        };
+        let request = ListOffsetsRequest { replica_id: -1, topics: vec![asked], ..Default::default() };
+        let response = call(&mut connection, 11, &request).await;
+        let answer = &response.topics[0].partitions[0];
+        assert_eq!((answer.error_code, answer.offset), (ErrorCode::None, expected), "{timestamp}");
+    }
+}
