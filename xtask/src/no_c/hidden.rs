@@ -138,8 +138,10 @@ fn write_script(path: &Path, text: &str) -> std::io::Result<()> {
     fs::write(path, text)
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
 mod tests {
+    #![cfg(unix)]
+
     use std::process::Command;
 
     use super::*;
@@ -158,5 +160,32 @@ mod tests {
         let calls = stubs.calls();
         assert_eq!(calls.lines().count(), 2, "{calls}");
         fs::remove_dir_all(directory).unwrap();
+    }
+
+    /// A workspace with one package, whose build script runs these statements.
+    fn build_with_script(name: &str, statements: &str) -> Result<(), String> {
+        let root = std::env::temp_dir().join(format!("milena-no-c-{name}-{}", std::process::id()));
+        let package = root.join("crates/product");
+        fs::create_dir_all(package.join("src")).unwrap();
+        fs::write(package.join("src/main.rs"), "fn main() {}").unwrap();
+        fs::write(package.join("build.rs"), format!("fn main() {{ {statements} }}")).unwrap();
+        let manifest = "[package]\nname = \"product\"\nversion = \"1.0.0\"\nedition = \"2024\"\n";
+        fs::write(package.join("Cargo.toml"), manifest).unwrap();
+        fs::write(root.join("Cargo.toml"), "[workspace]\nresolver = \"3\"\nmembers = [\"crates/*\"]\n")
+            .unwrap();
+        process::stdout_of(workspace::cargo().args(["generate-lockfile", "--offline"]).current_dir(&root))
+            .unwrap();
+        let outcome = build(&root, &["product".to_owned()]).map_err(|error| error.to_string());
+        fs::remove_dir_all(root).unwrap();
+        outcome
+    }
+
+    #[test]
+    fn build_needs_no_compiler_of_c_but_notices_who_calls_one() {
+        build_with_script("clean", "println!(\"cargo::rerun-if-changed=build.rs\");").unwrap();
+        // Whoever goes on without the compiler is caught as well.
+        let error =
+            build_with_script("planted", "let _ = std::process::Command::new(\"gcc\").arg(\"-c\").status();");
+        assert!(error.unwrap_err().contains("stubs/gcc -c"));
     }
 }
