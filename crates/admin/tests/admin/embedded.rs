@@ -218,3 +218,16 @@ async fn secrets_are_not_shown() {
     let change = ConfigChange::set("retention.ms", "1000");
     assert_eq!(format!("{change:?}"), r#"Set { name: "retention.ms", value: "1000" }"#);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_client_learns_of_new_partitions_with_the_next_refresh() {
+    let (_cluster, admin) = cluster_of(1).await;
+    admin.create_topic(TopicSpec::new("orders").partitions(1)).await.unwrap();
+    let (metadata, env) = (admin.client().metadata(), admin.client().env());
+    let _interest = metadata.interest("orders".into(), false);
+    let deadline = env.now() + std::time::Duration::from_secs(5);
+    assert_eq!(metadata.wait_for_topic("orders", deadline).await.unwrap().partitions.len(), 1);
+    admin.create_partitions([NewPartitions::new("orders", 2)]).await.all().unwrap();
+    env.sleep(std::time::Duration::from_secs(301)).await;
+    assert_eq!(metadata.current().topic("orders").unwrap().partitions.len(), 2);
+}
