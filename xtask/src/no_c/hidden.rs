@@ -139,9 +139,8 @@ fn write_script(path: &Path, text: &str) -> std::io::Result<()> {
 }
 
 #[cfg(test)]
+#[cfg(unix)]
 mod tests {
-    #![cfg(unix)]
-
     use std::process::Command;
 
     use super::*;
