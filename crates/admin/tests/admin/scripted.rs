@@ -310,17 +310,27 @@ fn serve_old_configs(
 #[tokio::test(start_paused = true)]
 async fn before_2_3_all_that_is_set_is_written_back_with_the_changes() {
     let network = Network::default();
-    let own = &[("retention.ms", Some("5000")), ("segment.ms", Some("7")), ("max.message.bytes", Some("1"))];
+    let own = &[
+        ("leader.replication.throttled.replicas", Some("0:1,1:2")),
+        ("max.message.bytes", Some("1")),
+        ("retention.ms", Some("5000")),
+        ("segment.ms", Some("7")),
+    ];
     let written = serve_old_configs(&network, own);
     let changes = vec![
         ConfigChange::set("retention.ms", "6000"),
         ConfigChange::delete("segment.ms"),
         ConfigChange::append("cleanup.policy", "compact"),
-        ConfigChange::subtract("cleanup.policy", "delete"),
+        ConfigChange::subtract("leader.replication.throttled.replicas", "0:1"),
     ];
     let topic = ConfigResource::Topic("orders".to_owned());
     admin(&network).await.alter_configs([(topic, changes)]).await.all().unwrap();
-    let expected = [("cleanup.policy", "compact"), ("max.message.bytes", "1"), ("retention.ms", "6000")];
+    let expected = [
+        ("cleanup.policy", "delete,compact"),
+        ("leader.replication.throttled.replicas", "1:2"),
+        ("max.message.bytes", "1"),
+        ("retention.ms", "6000"),
+    ];
     let expected = expected.map(|(name, value)| (name.to_owned(), value.to_owned()));
     assert_eq!(*written.lock().unwrap(), BTreeMap::from(expected));
 }
@@ -416,6 +426,7 @@ async fn the_highest_timestamp_needs_a_newer_broker_than_2_1() {
             let asked: ListOffsetsRequest = request.peek();
             let epochs = asked.topics[0].partitions.iter().map(|partition| partition.current_leader_epoch);
             assert!(epochs.into_iter().all(|epoch| epoch == -1), "metadata before 2.4 may lag in them");
+            assert_eq!(asked.isolation_level, 1, "read_committed: the last stable offset");
             Some(list_offsets(request, ErrorCode::None))
         }
         _ => None,
