@@ -5,6 +5,11 @@ use milena_records::{
     BatchEncoder, BatchHeader, Codec, Compression, ProducerStamp, RecordParts, Scratch, TransactionMarker,
 };
 
+/// A moment to count from.
+pub(crate) fn now() -> std::time::Instant {
+    milena_client::Env::system().now()
+}
+
 /// One batch of a log, as a leader appends it. Each record's value is its offset as text.
 #[derive(Clone, Debug)]
 pub(crate) struct LogBatch {

@@ -157,7 +157,7 @@ impl Consumer {
         partition: &TopicPartition,
         position: impl Into<Position>,
     ) -> Result<(), NotAssigned> {
-        self.move_to(std::slice::from_ref(partition), Seek::To(position.into()))
+        self.move_to([partition], Seek::To(position.into()))
     }
 
     /// Goes on from the first records that there are.
@@ -166,7 +166,10 @@ impl Consumer {
     ///
     /// # Errors
     /// A partition is not assigned; those before it in the list have been moved.
-    pub fn seek_to_beginning(&mut self, partitions: &[TopicPartition]) -> Result<(), NotAssigned> {
+    pub fn seek_to_beginning<'a>(
+        &mut self,
+        partitions: impl IntoIterator<Item = &'a TopicPartition>,
+    ) -> Result<(), NotAssigned> {
         self.move_to(partitions, Seek::Lookup(OffsetLookup::Earliest))
     }
 
@@ -176,7 +179,10 @@ impl Consumer {
     ///
     /// # Errors
     /// A partition is not assigned; those before it in the list have been moved.
-    pub fn seek_to_end(&mut self, partitions: &[TopicPartition]) -> Result<(), NotAssigned> {
+    pub fn seek_to_end<'a>(
+        &mut self,
+        partitions: impl IntoIterator<Item = &'a TopicPartition>,
+    ) -> Result<(), NotAssigned> {
         self.move_to(partitions, Seek::Lookup(OffsetLookup::Latest))
     }
 
@@ -186,18 +192,22 @@ impl Consumer {
     ///
     /// # Errors
     /// A partition is not assigned; those before it in the list have been moved.
-    pub fn seek_to_timestamp(
+    pub fn seek_to_timestamp<'a>(
         &mut self,
-        partitions: &[TopicPartition],
+        partitions: impl IntoIterator<Item = &'a TopicPartition>,
         timestamp_ms: i64,
     ) -> Result<(), NotAssigned> {
         self.move_to(partitions, Seek::Lookup(OffsetLookup::Timestamp(timestamp_ms)))
     }
 
-    fn move_to(&mut self, partitions: &[TopicPartition], seek: Seek) -> Result<(), NotAssigned> {
+    fn move_to<'a>(
+        &mut self,
+        partitions: impl IntoIterator<Item = &'a TopicPartition>,
+        seek: Seek,
+    ) -> Result<(), NotAssigned> {
         self.put_back();
         self.shared.with(|subscription| {
-            partitions.iter().try_for_each(|partition| subscription.seek(partition, seek))
+            partitions.into_iter().try_for_each(|partition| subscription.seek(partition, seek))
         })
     }
 
@@ -226,20 +236,28 @@ impl Consumer {
     ///
     /// # Errors
     /// A partition is not assigned; those before it in the list have been paused.
-    pub fn pause(&mut self, partitions: &[TopicPartition]) -> Result<(), NotAssigned> {
+    pub fn pause<'a>(
+        &mut self,
+        partitions: impl IntoIterator<Item = &'a TopicPartition>,
+    ) -> Result<(), NotAssigned> {
         self.put_back();
-        self.shared
-            .with(|subscription| partitions.iter().try_for_each(|partition| subscription.pause(partition)))
+        self.shared.with(|subscription| {
+            partitions.into_iter().try_for_each(|partition| subscription.pause(partition))
+        })
     }
 
     /// Goes on with paused partitions; and with partitions that stand still after an error: what failed is tried once more.
     ///
     /// # Errors
     /// A partition is not assigned; those before it in the list have been resumed.
-    pub fn resume(&mut self, partitions: &[TopicPartition]) -> Result<(), NotAssigned> {
+    pub fn resume<'a>(
+        &mut self,
+        partitions: impl IntoIterator<Item = &'a TopicPartition>,
+    ) -> Result<(), NotAssigned> {
         self.put_back();
-        self.shared
-            .with(|subscription| partitions.iter().try_for_each(|partition| subscription.resume(partition)))
+        self.shared.with(|subscription| {
+            partitions.into_iter().try_for_each(|partition| subscription.resume(partition))
+        })
     }
 
     /// The paused partitions, in order.

@@ -27,9 +27,9 @@ impl Consumer {
     ///
     /// # Cancel safety
     /// Dropping the future has no effect.
-    pub async fn beginning_offsets(
+    pub async fn beginning_offsets<'a>(
         &self,
-        partitions: &[TopicPartition],
+        partitions: impl IntoIterator<Item = &'a TopicPartition>,
     ) -> Result<BTreeMap<TopicPartition, i64>, OffsetsError> {
         self.offsets_at(partitions, EARLIEST_TIMESTAMP).await
     }
@@ -42,9 +42,9 @@ impl Consumer {
     ///
     /// # Cancel safety
     /// Dropping the future has no effect.
-    pub async fn end_offsets(
+    pub async fn end_offsets<'a>(
         &self,
-        partitions: &[TopicPartition],
+        partitions: impl IntoIterator<Item = &'a TopicPartition>,
     ) -> Result<BTreeMap<TopicPartition, i64>, OffsetsError> {
         self.offsets_at(partitions, LATEST_TIMESTAMP).await
     }
@@ -74,19 +74,20 @@ impl Consumer {
     ///
     /// # Cancel safety
     /// Dropping the future has no effect.
-    pub async fn max_timestamp_offsets(
+    pub async fn max_timestamp_offsets<'a>(
         &self,
-        partitions: &[TopicPartition],
+        partitions: impl IntoIterator<Item = &'a TopicPartition>,
     ) -> Result<BTreeMap<TopicPartition, Option<OffsetAndTimestamp>>, OffsetsError> {
-        self.search(partitions.iter().map(|partition| (partition.clone(), MAX_TIMESTAMP)).collect()).await
+        self.search(partitions.into_iter().map(|partition| (partition.clone(), MAX_TIMESTAMP)).collect())
+            .await
     }
 
-    async fn offsets_at(
+    async fn offsets_at<'a>(
         &self,
-        partitions: &[TopicPartition],
+        partitions: impl IntoIterator<Item = &'a TopicPartition>,
         timestamp: i64,
     ) -> Result<BTreeMap<TopicPartition, i64>, OffsetsError> {
-        let wanted = partitions.iter().map(|partition| (partition.clone(), timestamp)).collect();
+        let wanted = partitions.into_iter().map(|partition| (partition.clone(), timestamp)).collect();
         let listed = self.list(wanted).await?;
         Ok(listed.into_iter().filter_map(|(partition, listed)| Some((partition, listed.offset?))).collect())
     }

@@ -86,6 +86,7 @@ impl Budget {
     }
 
     /// All bytes reserved or buffered.
+    #[cfg(test)]
     pub(crate) fn used(&self) -> usize {
         self.used
     }

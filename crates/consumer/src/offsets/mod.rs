@@ -72,7 +72,7 @@ pub(crate) async fn ask_epoch_ends(
 }
 
 fn answers<T>(
-    answered: Result<Vec<(TopicPartition, Result<T, ErrorCode>)>, RequestError>,
+    answered: wire::Answered<T>,
     questions: &[(TopicPartition, Asked)],
     answer: impl Fn(Result<T, ErrorCode>) -> Answer,
 ) -> BTreeMap<TopicPartition, Answer> {

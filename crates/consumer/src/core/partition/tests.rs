@@ -2,6 +2,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use super::*;
+use crate::testing::now;
 
 fn name() -> TopicPartition {
     TopicPartition::new("orders", 3)
@@ -80,7 +81,7 @@ fn table(policy: OffsetReset) -> String {
         ("resume after error", &|p| _ = p.retry(G)),
         ("error told", &|p| drop(p.take_error())),
         ("leader changed", &|p| _ = p.set_leader(leader(2, 5), Uuid::ZERO)),
-        ("question asked", &|p| _ = p.poll_question(Instant::now())),
+        ("question asked", &|p| _ = p.poll_question(now())),
         ("offset 70 found", &|p| _ = p.handle_offset(OffsetLookup::Earliest, Some(70), G)),
         ("nothing found", &|p| _ = p.handle_offset(OffsetLookup::Earliest, None, G)),
         ("question refused", &|p| p.refuse_question(ErrorCode::TopicAuthorizationFailed)),
@@ -114,7 +115,7 @@ fn every_transition_without_a_reset_policy_is_as_drawn() {
 fn a_search_by_time_that_finds_nothing_goes_to_where_the_log_ended_before_it() {
     let mut partition = partition(OffsetReset::None);
     drop(partition.reset_to(OffsetLookup::Timestamp(7), G));
-    let now = Instant::now();
+    let now = crate::testing::now();
     let question = |partition: &mut Partition| partition.poll_question(now).map(|asked| asked.question);
     assert_eq!(question(&mut partition), Some(Question::Offset(OffsetLookup::Latest)));
     assert!(partition.handle_offset(OffsetLookup::Latest, Some(30), G));
@@ -135,7 +136,7 @@ fn a_late_answer_to_another_question_is_passed_over() {
 fn an_offset_that_is_no_offset_is_asked_for_again() {
     let mut partition = partition(OffsetReset::Earliest);
     assert!(!partition.handle_offset(OffsetLookup::Earliest, None, G));
-    let now = Instant::now();
+    let now = crate::testing::now();
     partition.ask_again_at(now + Duration::from_secs(1));
     assert_eq!(partition.poll_question(now), None);
     assert!(partition.poll_question(now + Duration::from_secs(1)).is_some());
@@ -143,7 +144,7 @@ fn an_offset_that_is_no_offset_is_asked_for_again() {
 
 #[test]
 fn a_position_is_validated_once_for_each_leader_epoch_where_the_broker_does_not_do_it() {
-    let now = Instant::now();
+    let now = crate::testing::now();
     let mut partition = partition(OffsetReset::Latest);
     drop(partition.seek(at(10, 2), G));
     let ready = |partition: &Partition, checks| partition.poll_fetch(checks, now);
@@ -162,13 +163,13 @@ fn a_position_is_validated_once_for_each_leader_epoch_where_the_broker_does_not_
 fn a_position_without_an_epoch_is_not_validated() {
     let mut partition = partition(OffsetReset::Latest);
     drop(partition.seek(Position::new(10), G));
-    let ready = partition.poll_fetch(EpochChecks::BeforeFetch, Instant::now());
+    let ready = partition.poll_fetch(EpochChecks::BeforeFetch, now());
     assert_eq!(ready, FetchReadiness::From(Position::new(10)));
 }
 
 #[test]
 fn a_preferred_replica_is_read_until_its_lease_ends_or_the_leader_changes() {
-    let now = Instant::now();
+    let now = crate::testing::now();
     let mut partition = partition(OffsetReset::Latest);
     partition.prefer_replica(3, now + Duration::from_secs(300));
     assert_eq!(partition.fetch_node(), Some(3));

@@ -51,6 +51,9 @@ enum State {
     Incremental { session_id: i32, session_epoch: i32 },
 }
 
+/// Partitions, and from where each is fetched.
+pub(crate) type Targets = Vec<(TopicPartition, FetchTarget)>;
+
 /// From where a partition is fetched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FetchTarget {
@@ -76,7 +79,7 @@ pub(crate) struct SessionSupport {
 pub(crate) struct SessionRequest {
     pub(crate) session_id: i32,
     pub(crate) session_epoch: i32,
-    pub(crate) send: Vec<(TopicPartition, FetchTarget)>,
+    pub(crate) send: Targets,
     /// With the topic's id when it entered the session.
     pub(crate) forget: Vec<(TopicPartition, Uuid)>,
     /// Whether topics go by id: version 13 or later, or 12 at most.
@@ -94,11 +97,7 @@ impl FetchSession {
     }
 
     /// The request that fetches exactly `wanted`, in this order where the request names them.
-    pub(crate) fn prepare(
-        &mut self,
-        wanted: Vec<(TopicPartition, FetchTarget)>,
-        support: SessionSupport,
-    ) -> SessionRequest {
+    pub(crate) fn prepare(&mut self, wanted: Targets, support: SessionSupport) -> SessionRequest {
         let uses_topic_ids = support.topic_ids && wanted.iter().all(|(_, target)| !target.topic_id.is_zero());
         if let State::Incremental { session_id, .. } = self.state
             && uses_topic_ids != self.uses_topic_ids
@@ -131,10 +130,7 @@ impl FetchSession {
     }
 
     /// What the broker does not know, and what it is to forget.
-    fn difference(
-        &mut self,
-        wanted: Vec<(TopicPartition, FetchTarget)>,
-    ) -> (Vec<(TopicPartition, FetchTarget)>, Vec<(TopicPartition, Uuid)>) {
+    fn difference(&mut self, wanted: Targets) -> (Targets, Vec<(TopicPartition, Uuid)>) {
         let mut before = std::mem::take(&mut self.partitions);
         let mut send = Vec::new();
         let mut forget = Vec::new();

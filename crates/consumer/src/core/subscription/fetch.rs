@@ -10,14 +10,14 @@ use crate::core::fetched::Fetched;
 use crate::core::fetching::{Buffered, FetchId};
 use crate::core::partition::{EpochChecks, FetchReadiness, Partition, Watermarks};
 use crate::core::position::Position;
-use crate::core::session::FetchTarget;
+use crate::core::session::{FetchTarget, Targets};
 use crate::error::RecvError;
 
 /// One Fetch request to one broker. It goes back to [`Subscription::handle_fetched`] or [`Subscription::handle_fetch_failure`].
 #[derive(Debug)]
 pub(crate) struct FetchPlan {
     pub(crate) fetch_id: FetchId,
-    pub(crate) targets: Vec<(TopicPartition, FetchTarget)>,
+    pub(crate) targets: Targets,
     /// What the answer may bring.
     pub(crate) bytes_max: usize,
 }
@@ -90,7 +90,7 @@ impl Subscription {
         node_id: i32,
         checks: EpochChecks,
         now: Instant,
-    ) -> (Vec<(TopicPartition, FetchTarget)>, Option<Instant>) {
+    ) -> (Targets, Option<Instant>) {
         let Some(node) = self.nodes.get_mut(&node_id) else { return (Vec::new(), None) };
         node.turn = node.turn.wrapping_add(1);
         let turn = node.turn % node.partitions.len().max(1);

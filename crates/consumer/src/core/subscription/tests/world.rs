@@ -127,15 +127,13 @@ pub(super) struct World {
 
 impl World {
     pub(super) fn new(config: SubscriptionConfig, logs: BTreeMap<TopicPartition, Log>) -> Self {
-        let env = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-        let now = env.block_on(async { milena_client::Env::system().now() });
         let mut world = Self {
             subscription: Subscription::new(config),
             logs,
             flights: Vec::new(),
             decoding: Vec::new(),
             questions: Vec::new(),
-            now,
+            now: crate::testing::now(),
             checks: EpochChecks::InFetch,
             topic_id: Uuid([1; 16]),
             decoder: Decoder::new(true, 1 << 20, 1),
