@@ -18,16 +18,13 @@ pub(crate) enum EncodedHeaders<'a> {
 /// A record whose length is known, as it must be before the first byte can be written.
 pub(crate) struct RecordEncoding<'a> {
     body_len: usize,
-    /// Attributes, timestamp delta and offset delta.
-    head: [u8; HEAD_LEN_MAX],
-    head_len: usize,
+    /// Both deltas in zigzag form.
+    timestamp_delta: u64,
+    offset_delta: u64,
     key: Option<&'a [u8]>,
     value: Option<&'a [u8]>,
     headers: EncodedHeaders<'a>,
 }
-
-/// One byte of attributes, and the longest of both deltas.
-const HEAD_LEN_MAX: usize = 1 + VARLONG_LEN_MAX + VARINT_LEN_MAX;
 
 impl<'a> RecordEncoding<'a> {
     #[inline(always)]
@@ -38,13 +35,15 @@ impl<'a> RecordEncoding<'a> {
         value: Option<&'a [u8]>,
         headers: EncodedHeaders<'a>,
     ) -> Self {
-        // The record's attributes stay 0: none are in use.
-        let mut head = [0; HEAD_LEN_MAX];
-        let mut head_len = 1;
-        head_len += varint::put(&mut head[head_len..], varint::zigzag(timestamp_delta));
-        head_len += varint::put(&mut head[head_len..], varint::zigzag(i64::from(offset_delta)));
-        let body_len = head_len + nullable_len(key) + nullable_len(value) + headers.len();
-        Self { body_len, head, head_len, key, value, headers }
+        let timestamp_delta = varint::zigzag(timestamp_delta);
+        let offset_delta = varint::zigzag(i64::from(offset_delta));
+        let body_len = ATTRIBUTES_LEN
+            + varint::len(timestamp_delta)
+            + varint::len(offset_delta)
+            + nullable_len(key)
+            + nullable_len(value)
+            + headers.len();
+        Self { body_len, timestamp_delta, offset_delta, key, value, headers }
     }
 
     /// The bytes that it takes, its own length included.
@@ -57,8 +56,11 @@ impl<'a> RecordEncoding<'a> {
     #[inline(always)]
     pub(crate) fn write(&self, out: &mut [u8]) {
         let mut out = Writer { rest: out };
-        out.length(self.body_len);
-        out.head(&self.head, self.head_len);
+        out.varint(double(self.body_len));
+        // The record's attributes: none are in use.
+        out.byte(0);
+        out.varint(self.timestamp_delta);
+        out.varint(self.offset_delta);
         out.nullable(self.key);
         out.nullable(self.value);
         match self.headers {
@@ -68,6 +70,8 @@ impl<'a> RecordEncoding<'a> {
         }
     }
 }
+
+const ATTRIBUTES_LEN: usize = 1;
 
 impl EncodedHeaders<'_> {
     #[inline(always)]
@@ -82,7 +86,8 @@ impl EncodedHeaders<'_> {
 
 /// The most bytes that a record with these parts takes, wherever it stands in its batch.
 pub(crate) fn record_len_max(key: Option<&[u8]>, value: Option<&[u8]>, headers: EncodedHeaders<'_>) -> usize {
-    VARINT_LEN_MAX + HEAD_LEN_MAX + nullable_len(key) + nullable_len(value) + headers.len()
+    let fixed = VARINT_LEN_MAX + ATTRIBUTES_LEN + VARLONG_LEN_MAX + VARINT_LEN_MAX;
+    fixed + nullable_len(key) + nullable_len(value) + headers.len()
 }
 
 fn headers_len(headers: &[HeaderRef<'_>]) -> usize {
@@ -121,18 +126,8 @@ impl Writer<'_> {
     }
 
     #[inline(always)]
-    fn length(&mut self, len: usize) {
-        let len = varint::put(self.rest, double(len));
-        self.advance(len);
-    }
-
-    #[inline(always)]
-    fn head(&mut self, head: &[u8; HEAD_LEN_MAX], len: usize) {
-        match self.rest.first_chunk_mut() {
-            // All of it in one go: what is too much is written over next.
-            Some(room) => *room = *head,
-            None => self.rest[..len].copy_from_slice(&head[..len]),
-        }
+    fn varint(&mut self, zigzag: u64) {
+        let len = varint::put(self.rest, zigzag);
         self.advance(len);
     }
 
@@ -147,14 +142,14 @@ impl Writer<'_> {
         match bytes {
             None => self.byte(NULL),
             Some(bytes) => {
-                self.length(bytes.len());
+                self.varint(double(bytes.len()));
                 self.bytes(bytes);
             }
         }
     }
 
     fn headers(&mut self, headers: &[HeaderRef<'_>]) {
-        self.length(headers.len());
+        self.varint(double(headers.len()));
         for header in headers {
             self.nullable(Some(header.key.as_bytes()));
             self.nullable(header.value);
