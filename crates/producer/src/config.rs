@@ -74,6 +74,9 @@ pub struct ProducerConfig {
     /// A broker that takes no data for this long gets no keyless records; zero turns that off. Default zero. Kafka:
     /// `partitioner.availability.timeout.ms` (KIP-794).
     pub partitioner_availability_timeout: Duration,
+    /// A topic that nothing was sent to for this long is forgotten and not asked about any more. Default 5 min. Kafka:
+    /// `metadata.max.idle.ms` (KIP-526).
+    pub metadata_max_idle: Duration,
     /// Called with every record; see [`ProducerInterceptor`]. Default none. Kafka: `interceptor.classes`.
     pub interceptors: Vec<Arc<dyn ProducerInterceptor>>,
 }
@@ -97,6 +100,7 @@ impl Default for ProducerConfig {
             partitioning: Partitioning::default(),
             partitioner_adaptive: true,
             partitioner_availability_timeout: Duration::ZERO,
+            metadata_max_idle: Duration::from_secs(5 * 60),
             interceptors: Vec::new(),
         }
     }
@@ -104,6 +108,10 @@ impl Default for ProducerConfig {
 
 /// Brokers remember this many batches per producer and partition (Kafka: `ProducerStateEntry.NUM_BATCHES_TO_RETAIN`).
 const IDEMPOTENT_IN_FLIGHT_MAX: usize = 5;
+/// Lengths of frames are 32-bit numbers, and a batch is copied when it is split.
+const REQUEST_BYTES_MAX: usize = 1 << 30;
+/// Kafka's durations are 32-bit numbers of milliseconds: 24 days.
+const DURATION_MAX: Duration = Duration::from_millis(i32::MAX as u64);
 
 impl ProducerConfig {
     /// Checks what contradicts itself.
@@ -145,8 +153,11 @@ impl ProducerConfig {
                 self.batch_size, self.buffer_memory
             ));
         }
-        if self.max_request_size > i32::MAX as usize / 2 {
-            return invalid("max_request_size is limited to 1 GiB".to_owned());
+        if !(BATCH_HEADER_LEN + 1..=REQUEST_BYTES_MAX).contains(&self.max_request_size) {
+            return invalid(format!(
+                "max_request_size is {} bytes; it must hold a batch's header of {BATCH_HEADER_LEN} bytes and is limited to 1 GiB",
+                self.max_request_size
+            ));
         }
         if !self.compression.compression().is_available() {
             let name = self.compression.compression();
@@ -156,6 +167,33 @@ impl ProducerConfig {
         }
         if self.buffer_memory > u32::MAX as usize {
             return invalid("buffer_memory is limited to 4 GiB".to_owned());
+        }
+        for (name, duration) in [
+            ("linger", self.linger),
+            ("request_timeout", self.request_timeout),
+            ("delivery_timeout", self.delivery_timeout),
+            ("metadata_max_idle", self.metadata_max_idle),
+        ] {
+            if duration > DURATION_MAX {
+                return invalid(format!(
+                    "{name} is {} ms, more than the {} ms that Kafka knows",
+                    duration.as_millis(),
+                    DURATION_MAX.as_millis()
+                ));
+            }
+        }
+        for (name, duration) in
+            [("request_timeout", self.request_timeout), ("metadata_max_idle", self.metadata_max_idle)]
+        {
+            if duration.is_zero() {
+                return invalid(format!("{name} is 0: nothing could ever be in time"));
+            }
+        }
+        if !self.partitioner_availability_timeout.is_zero() && !self.partitioner_adaptive {
+            return invalid(
+                "partitioner_availability_timeout has no effect without partitioner_adaptive; turn that on, or set the timeout to 0"
+                    .to_owned(),
+            );
         }
         if self.delivery_timeout < self.linger + self.request_timeout {
             return invalid(format!(
@@ -205,5 +243,17 @@ mod tests {
         check(|config| config.batch_size = 10, "header");
         check(|config| config.batch_size = 64 << 20, "no batch would fit");
         check(|config| config.delivery_timeout = Duration::from_secs(1), "at least linger");
+        check(|config| config.delivery_timeout = Duration::MAX, "delivery_timeout");
+        check(|config| config.linger = Duration::MAX, "linger");
+        check(|config| config.request_timeout = Duration::ZERO, "request_timeout is 0");
+        check(|config| config.max_request_size = 61, "max_request_size");
+        check(|config| config.max_request_size = usize::MAX, "max_request_size");
+        check(
+            |config| {
+                config.partitioner_adaptive = false;
+                config.partitioner_availability_timeout = Duration::from_millis(1);
+            },
+            "no effect without partitioner_adaptive",
+        );
     }
 }

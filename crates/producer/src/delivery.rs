@@ -1,9 +1,11 @@
 //! From `send` to the acknowledgement: one state per batch, a few words per record.
 
 use std::future::Future;
-use std::ops::Range;
+use std::ops::{Deref, Range};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use milena_client::TopicPartition;
@@ -25,6 +27,8 @@ use crate::record::Acknowledgement;
 pub struct Delivery {
     batch: Arc<BatchDelivery>,
     index: u32,
+    /// Where its waker is, once it has been polled.
+    slot: Option<usize>,
     timestamp_ms: i64,
 }
 
@@ -34,7 +38,13 @@ pub(crate) struct BatchDelivery {
     topic_partition: TopicPartition,
     outcome: OnceLock<Outcome>,
     waiting: Mutex<Waiting>,
+    /// References that are not a user's.
+    internal: AtomicUsize,
 }
+
+/// The producer's own reference to a batch's deliveries: not somebody's who will look at the result.
+#[derive(Debug)]
+pub(crate) struct BatchHandle(Arc<BatchDelivery>);
 
 /// What became of a batch.
 #[derive(Clone, Debug)]
@@ -62,7 +72,7 @@ type Callback = Box<dyn FnOnce(Result<Acknowledgement, DeliveryError>) + Send>;
 
 #[derive(Default)]
 struct Waiting {
-    wakers: Vec<Waker>,
+    wakers: Wakers,
     callbacks: Vec<(u32, i64, Callback)>,
     /// Records that interceptors want to be told of.
     intercepted: Vec<(u32, i64)>,
@@ -73,105 +83,207 @@ struct Waiting {
 
 impl std::fmt::Debug for Waiting {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Waiting").field("wakers", &self.wakers.len()).finish_non_exhaustive()
+        f.debug_struct("Waiting").field("wakers", &self.wakers.slots.len()).finish_non_exhaustive()
     }
 }
 
 impl BatchDelivery {
-    pub(crate) fn new(topic_partition: TopicPartition) -> Arc<Self> {
-        Arc::new(Self { topic_partition, outcome: OnceLock::new(), waiting: Mutex::default() })
+    /// The deliveries of a new batch.
+    pub(crate) fn begin(topic_partition: TopicPartition) -> BatchHandle {
+        BatchHandle(Arc::new(Self {
+            topic_partition,
+            outcome: OnceLock::new(),
+            waiting: Mutex::default(),
+            internal: AtomicUsize::new(1),
+        }))
     }
 
-    /// The delivery of the record at `index`.
-    pub(crate) fn delivery(self: &Arc<Self>, index: u32, timestamp_ms: i64) -> Delivery {
-        Delivery { batch: self.clone(), index, timestamp_ms }
-    }
-
-    /// How many deliveries somebody still holds; `own` are the references that are none.
-    pub(crate) fn held(self: &Arc<Self>, own: usize) -> usize {
-        let callbacks = self.lock().callbacks.len();
-        Arc::strong_count(self).saturating_sub(own) + callbacks
-    }
-
-    /// Resolves the records `range` of `record_count`; when that is all of them, wakes everybody.
+    /// Resolves the records `range` of `record_count`. When that is all of them, callbacks run, and then everybody is woken: who
+    /// has waited for a delivery, or for a flush, finds the callbacks done.
     ///
-    /// The callbacks run here: never call this with a lock held that a callback could take.
+    /// Never call this with a lock held that a callback could take.
     pub(crate) fn resolve(&self, range: Range<u32>, record_count: u32, outcome: Outcome) {
-        let woken = {
+        let Some(outcome) = self.collect(range, record_count, outcome) else { return };
+        loop {
             let mut waiting = self.lock();
-            let whole = range == (0..record_count);
-            waiting.resolved_records += range.len() as u32;
-            let outcome = if whole {
-                outcome
-            } else {
-                waiting.pieces.push((range.start, outcome));
-                if waiting.resolved_records < record_count {
-                    return;
-                }
-                let mut pieces = std::mem::take(&mut waiting.pieces);
-                pieces.sort_by_key(|(first_index, _)| *first_index);
-                Outcome::Pieces(pieces)
-            };
-            if self.outcome.set(outcome).is_err() {
+            let callbacks = std::mem::take(&mut waiting.callbacks);
+            let intercepted = std::mem::take(&mut waiting.intercepted);
+            if callbacks.is_empty() && intercepted.is_empty() {
+                // Set under the lock: a callback or waker that comes later sees it.
+                let wakers = std::mem::take(&mut waiting.wakers);
+                let is_first = self.outcome.set(outcome).is_ok();
+                debug_assert!(is_first, "a batch is resolved once");
+                drop(waiting);
+                wakers.slots.into_iter().flatten().for_each(Waker::wake);
                 return;
             }
-            std::mem::take(&mut *waiting)
-        };
-        for waker in woken.wakers {
-            waker.wake();
-        }
-        for (index, timestamp_ms) in woken.intercepted {
-            if let Some(result) = self.result(index, timestamp_ms) {
-                woken.interceptors.iter().for_each(|interceptor| interceptor.on_acknowledgement(&result));
+            let interceptors = waiting.interceptors.clone();
+            drop(waiting);
+            for (index, timestamp_ms) in intercepted {
+                tell(&interceptors, &self.result_in(&outcome, index, timestamp_ms));
             }
-        }
-        for (index, timestamp_ms, callback) in woken.callbacks {
-            if let Some(result) = self.result(index, timestamp_ms) {
-                callback(result);
+            for (index, timestamp_ms, callback) in callbacks {
+                let result = self.result_in(&outcome, index, timestamp_ms);
+                call_user_code(|| callback(result));
             }
         }
     }
 
-    /// Waits until all records are resolved; registers the waker if they are not.
-    pub(crate) fn poll_resolved(&self, cx: &mut Context<'_>) -> Poll<()> {
+    /// The outcome of all records, if these were the last ones.
+    fn collect(&self, range: Range<u32>, record_count: u32, outcome: Outcome) -> Option<Outcome> {
+        if range == (0..record_count) {
+            return Some(outcome);
+        }
+        let mut waiting = self.lock();
+        waiting.resolved_records += range.end - range.start;
+        waiting.pieces.push((range.start, outcome));
+        if waiting.resolved_records < record_count {
+            return None;
+        }
+        let mut pieces = std::mem::take(&mut waiting.pieces);
+        pieces.sort_by_key(|(first_index, _)| *first_index);
+        Some(Outcome::Pieces(pieces))
+    }
+
+    /// Waits until all records are resolved; registers the waker, in `slot`, if they are not.
+    fn poll_resolved(&self, slot: &mut Option<usize>, cx: &mut Context<'_>) -> Poll<()> {
         if self.outcome.get().is_some() {
             return Poll::Ready(());
         }
         let mut waiting = self.lock();
-        // Looked at again under the lock: `resolve` sets the outcome before it takes the wakers.
+        // Looked at again under the lock, under which it is set.
         if self.outcome.get().is_some() {
             return Poll::Ready(());
         }
-        if !waiting.wakers.iter().any(|waker| waker.will_wake(cx.waker())) {
-            waiting.wakers.push(cx.waker().clone());
-        }
+        waiting.wakers.register(slot, cx.waker());
         Poll::Pending
     }
 
-    fn result(&self, index: u32, timestamp_ms: i64) -> Option<Result<Acknowledgement, DeliveryError>> {
-        let mut outcome = self.outcome.get()?;
-        let mut index_in_piece = index;
-        while let Outcome::Pieces(pieces) = outcome {
-            let after = pieces.partition_point(|(first_index, _)| *first_index <= index_in_piece);
-            let (first_index, piece) = &pieces[after.checked_sub(1)?];
-            index_in_piece -= first_index;
-            outcome = piece;
+    /// Takes back a waker that was registered.
+    fn unregister(&self, slot: Option<usize>) {
+        if let Some(slot) = slot
+            && self.outcome.get().is_none()
+        {
+            self.lock().wakers.remove(slot);
         }
-        Some(match outcome {
+    }
+
+    fn result(&self, index: u32, timestamp_ms: i64) -> Option<Result<Acknowledgement, DeliveryError>> {
+        self.outcome.get().map(|outcome| self.result_in(outcome, index, timestamp_ms))
+    }
+
+    /// The result of one record in the outcome of all.
+    fn result_in(
+        &self,
+        outcome: &Outcome,
+        index: u32,
+        timestamp_ms: i64,
+    ) -> Result<Acknowledgement, DeliveryError> {
+        match outcome {
             Outcome::Written { base_offset, log_append_time_ms } => Ok(Acknowledgement {
                 topic_partition: self.topic_partition.clone(),
-                offset: base_offset.map(|base| base + i64::from(index_in_piece)),
+                offset: base_offset.map(|base| base + i64::from(index)),
                 timestamp_ms: log_append_time_ms.unwrap_or(timestamp_ms),
             }),
             Outcome::Failed(failure) => {
-                Err(DeliveryError::of_record(self.topic_partition.clone(), failure, index_in_piece))
+                Err(DeliveryError::of_record(self.topic_partition.clone(), failure, index))
             }
-            Outcome::Pieces(_) => return None,
-        })
+            Outcome::Pieces(pieces) => {
+                let after = pieces.partition_point(|(first_index, _)| *first_index <= index);
+                let (first_index, piece) = &pieces[after - 1];
+                self.result_in(piece, index - first_index, timestamp_ms)
+            }
+        }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Waiting> {
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl BatchHandle {
+    /// The delivery of the record at `index`.
+    pub(crate) fn delivery(&self, index: u32, timestamp_ms: i64) -> Delivery {
+        Delivery { batch: self.0.clone(), index, slot: None, timestamp_ms }
+    }
+
+    /// How many deliveries somebody still holds, callbacks among them.
+    pub(crate) fn held(&self) -> usize {
+        let callbacks = self.lock().callbacks.len();
+        Arc::strong_count(&self.0).saturating_sub(self.internal.load(Ordering::Acquire)) + callbacks
+    }
+
+    /// Waits until all records are resolved.
+    ///
+    /// Cancel safe.
+    pub(crate) async fn resolved(self) {
+        let mut registered = Registered { batch: self, slot: None };
+        std::future::poll_fn(|cx| registered.batch.0.poll_resolved(&mut registered.slot, cx)).await;
+    }
+}
+
+// The two counts are not changed together. `held` is asked when a batch was taken out of its queue to fail, and handles are cloned
+// while it is in there, under the partition's lock; so only a flush that is dropped at the same moment can make it one too many.
+impl Clone for BatchHandle {
+    fn clone(&self) -> Self {
+        self.internal.fetch_add(1, Ordering::AcqRel);
+        Self(self.0.clone())
+    }
+}
+
+impl Drop for BatchHandle {
+    fn drop(&mut self) {
+        self.internal.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+impl Deref for BatchHandle {
+    type Target = BatchDelivery;
+
+    fn deref(&self) -> &BatchDelivery {
+        &self.0
+    }
+}
+
+/// A waker that is taken back when nobody waits any more.
+struct Registered {
+    batch: BatchHandle,
+    slot: Option<usize>,
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        self.batch.unregister(self.slot);
+    }
+}
+
+/// Wakers in numbered slots that are used again.
+#[derive(Default)]
+struct Wakers {
+    slots: Vec<Option<Waker>>,
+    free: Vec<usize>,
+}
+
+impl Wakers {
+    fn register(&mut self, slot: &mut Option<usize>, waker: &Waker) {
+        if let Some(registered) = slot.and_then(|slot| self.slots[slot].as_mut()) {
+            registered.clone_from(waker);
+            return;
+        }
+        let free = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(None);
+            self.slots.len() - 1
+        });
+        self.slots[free] = Some(waker.clone());
+        *slot = Some(free);
+    }
+
+    fn remove(&mut self, slot: usize) {
+        // Nothing is there when the batch is being resolved just now.
+        if let Some(registered) = self.slots.get_mut(slot) {
+            *registered = None;
+            self.free.push(slot);
+        }
     }
 }
 
@@ -199,12 +311,12 @@ impl Delivery {
             }
         }
         if let Some(result) = self.try_result() {
-            interceptors.iter().for_each(|interceptor| interceptor.on_acknowledgement(&result));
+            tell(interceptors, &result);
         }
     }
 
     /// Calls `callback` with the result, on the task that learns it: it should be quick and must not block. Called at once if the
-    /// result is known.
+    /// result is known. A flush that began later ends after the callback did; a panic in it is logged.
     pub fn on_completion(
         self,
         callback: impl FnOnce(Result<Acknowledgement, DeliveryError>) + Send + 'static,
@@ -217,7 +329,7 @@ impl Delivery {
             }
         }
         if let Some(result) = self.try_result() {
-            callback(result);
+            call_user_code(|| callback(result));
         }
     }
 }
@@ -226,75 +338,30 @@ impl Future for Delivery {
     type Output = Result<Acknowledgement, DeliveryError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        std::task::ready!(self.batch.poll_resolved(cx));
-        match self.try_result() {
-            Some(result) => Poll::Ready(result),
-            None => unreachable!("every index of a resolved batch has a result"),
-        }
+        let delivery = self.get_mut();
+        std::task::ready!(delivery.batch.poll_resolved(&mut delivery.slot, cx));
+        Poll::Ready(delivery.try_result().expect("a batch that is resolved has an outcome"))
+    }
+}
+
+impl Drop for Delivery {
+    fn drop(&mut self) {
+        self.batch.unregister(self.slot);
+    }
+}
+
+fn tell(interceptors: &[Arc<dyn ProducerInterceptor>], result: &Result<Acknowledgement, DeliveryError>) {
+    for interceptor in interceptors {
+        call_user_code(|| interceptor.on_acknowledgement(result));
+    }
+}
+
+/// Runs a callback: its panic must neither end the sender, with which the deliveries of others would end, nor abort a drop.
+fn call_user_code(call: impl FnOnce()) {
+    if catch_unwind(AssertUnwindSafe(call)).is_err() {
+        tracing::error!("a delivery callback or interceptor panicked");
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::atomic::{AtomicI64, Ordering};
-
-    use milena_protocol::ErrorCode;
-
-    use super::*;
-
-    fn written(base_offset: i64) -> Outcome {
-        Outcome::Written { base_offset: Some(base_offset), log_append_time_ms: None }
-    }
-
-    #[tokio::test]
-    async fn one_resolution_gives_each_record_its_own_offset() {
-        let batch = BatchDelivery::new(TopicPartition::new("t", 3));
-        let deliveries: Vec<_> = (0..3).map(|index| batch.delivery(index, 100 + i64::from(index))).collect();
-        batch.resolve(0..3, 3, written(40));
-        for (index, delivery) in (0..).zip(deliveries) {
-            let ack = delivery.await.unwrap();
-            assert_eq!((ack.partition(), ack.offset, ack.timestamp_ms), (3, Some(40 + index), 100 + index));
-        }
-    }
-
-    #[tokio::test]
-    async fn pieces_of_a_split_batch_resolve_each_to_its_own_outcome() {
-        let batch = BatchDelivery::new(TopicPartition::new("t", 0));
-        let (first, last) = (batch.delivery(0, 0), batch.delivery(3, 0));
-        let failure = BatchFailure {
-            kind: DeliveryErrorKind::Broker { code: ErrorCode::MessageTooLarge, message: None },
-            possibly_written: false,
-            blamed: Vec::new(),
-        };
-        batch.resolve(2..4, 4, Outcome::Failed(Arc::new(failure)));
-        assert!(first.try_result().is_none());
-        batch.resolve(0..2, 4, written(7));
-        assert_eq!(first.await.unwrap().offset, Some(7));
-        assert!(last.await.is_err());
-    }
-
-    #[test]
-    fn callbacks_run_once_with_the_result() {
-        let offset = Arc::new(AtomicI64::new(-1));
-        let batch = BatchDelivery::new(TopicPartition::new("t", 0));
-        for index in 0..2 {
-            let offset = offset.clone();
-            batch.delivery(index, 0).on_completion(move |result| {
-                offset.fetch_add(result.unwrap().offset.unwrap(), Ordering::Relaxed);
-            });
-        }
-        batch.resolve(0..2, 2, written(10));
-        assert_eq!(offset.load(Ordering::Relaxed), -1 + 10 + 11);
-    }
-
-    #[test]
-    fn held_counts_deliveries_and_callbacks() {
-        let batch = BatchDelivery::new(TopicPartition::new("t", 0));
-        let kept = batch.delivery(0, 0);
-        drop(batch.delivery(1, 0));
-        batch.delivery(2, 0).on_completion(|_| {});
-        assert_eq!(batch.held(1), 2);
-        drop(kept);
-        assert_eq!(batch.held(1), 1);
-    }
-}
+mod tests;

@@ -7,6 +7,7 @@ use milena_client::TopicPartition;
 use milena_client::metadata::TopicError;
 use milena_protocol::ErrorCode;
 
+use crate::core::outcome::{Attempt, Meaning};
 use crate::delivery::BatchFailure;
 
 /// A record that was not accepted: nothing of it was queued.
@@ -58,14 +59,13 @@ pub enum SendError {
         /// The timestamp.
         timestamp_ms: i64,
     },
-    /// A codec left out of this build.
-    #[error("{0}")]
-    Codec(String),
     /// The producer was closed.
     #[error("the producer is closed")]
     Closed,
     /// The producer has failed for good.
-    #[error("the producer has failed: {code}; {}", .code.description())]
+    #[error(
+        "the producer has failed for good: {code}; close it, and begin with a new one once the cause is removed"
+    )]
     Fatal {
         /// Why.
         code: ErrorCode,
@@ -101,7 +101,7 @@ pub struct DeliveryError {
 #[non_exhaustive]
 pub enum DeliveryErrorKind {
     /// The broker refuses it.
-    #[error("{code}{}; {}", .message.as_deref().map(|m| format!(" ({m})")).unwrap_or_default(), .code.description())]
+    #[error("{code}{}", .message.as_deref().map(|m| format!(" ({m})")).unwrap_or_default())]
     Broker {
         /// The error code.
         code: ErrorCode,
@@ -165,12 +165,25 @@ impl DeliveryError {
         Self { topic_partition, kind, possibly_written }
     }
 
-    /// Whether the record may be in the log all the same: sending it again could make it twice.
+    /// Whether the record may be in the log all the same.
+    ///
+    /// False is a promise that it is not: it can be sent again without becoming two. True is told when an attempt ended without an
+    /// answer (the connection broke, the broker gave up waiting for its replicas, the time was up) and no later one cleared it up.
+    /// A record that was never sent is certainly not written.
     pub fn possibly_written(&self) -> bool {
         self.possibly_written
     }
 
-    /// Whether sending the record again may succeed.
+    /// Whether this producer accepts nothing any more.
+    pub fn is_fatal(&self) -> bool {
+        match &self.kind {
+            DeliveryErrorKind::Closed => true,
+            DeliveryErrorKind::Broker { code, .. } => Attempt::Refused(*code).meaning() == Meaning::Fatal,
+            _ => false,
+        }
+    }
+
+    /// Whether sending the record again may succeed. It may also write it twice: see [`possibly_written`](Self::possibly_written).
     pub fn is_retriable(&self) -> bool {
         match &self.kind {
             DeliveryErrorKind::Broker { code, .. } => code.is_retriable(),

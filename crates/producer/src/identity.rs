@@ -1,4 +1,4 @@
-//! The producer id, fetched from any broker when it is first needed and when one's epochs are used up.
+//! The producer id, fetched from any broker when the producer begins, and when another one is needed.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -14,7 +14,10 @@ pub(crate) struct IdentityCell {
 
 #[derive(Clone, Copy)]
 enum State {
-    Wanted { previous: Option<ProducerIdentity> },
+    /// `previous` will do for partitions that have not used up its epochs.
+    Wanted {
+        previous: Option<ProducerIdentity>,
+    },
     Known(ProducerIdentity),
 }
 
@@ -44,6 +47,15 @@ impl IdentityCell {
                 self.wanted.notify_one();
                 false
             }
+        }
+    }
+
+    /// What was known under the present id is forgotten: partitions that come new get another one.
+    pub(crate) fn renew(&self) {
+        let mut state = self.lock();
+        if let State::Known(_) = *state {
+            *state = State::Wanted { previous: None };
+            self.wanted.notify_one();
         }
     }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use milena_client::Client;
 use milena_client::metrics::{
-    BatchAcknowledged, BatchFailed, BatchRetried, Observer, ProducerMetrics, SentBatch,
+    BatchAcknowledged, BatchFailed, BatchRetried, Observer, ProducerMetrics, ProducerOperation, SentBatch,
 };
 
 use crate::core::queue::Batch;
@@ -63,11 +63,29 @@ impl Numbers {
         self.metrics.record_batch_split(self.at(now));
     }
 
-    pub(crate) fn buffer_wait(&self, now: Instant, waited: Duration, granted: bool) {
-        self.metrics.record_buffer_wait(self.at(now), waited);
-        if !granted {
-            self.metrics.record_buffer_exhausted(self.at(now));
-        }
+    /// A send waits for memory, until the guard is dropped.
+    pub(crate) fn buffer_wait(&self) -> BufferWait<'_> {
+        self.metrics.add_waiting_sends(1);
+        BufferWait { numbers: self, began: self.client.env().now() }
+    }
+
+    /// A send got no memory in time.
+    pub(crate) fn buffer_exhausted(&self) {
+        self.metrics.record_buffer_exhausted(self.at(self.client.env().now()));
+    }
+
+    /// Somebody has waited since `began`.
+    pub(crate) fn waited(&self, operation: ProducerOperation, began: Instant) {
+        let now = self.client.env().now();
+        self.metrics.record_operation(self.at(now), operation, now.saturating_duration_since(began));
+    }
+
+    pub(crate) fn metadata_refreshed(&self) {
+        self.metrics.record_metadata_refreshed(self.at(self.client.env().now()));
+    }
+
+    pub(crate) fn forget_topic(&self, topic: &str) {
+        self.metrics.forget_topic(topic);
     }
 
     pub(crate) fn retried(
@@ -120,5 +138,20 @@ impl Numbers {
             let (topic, partition) = (&*name.topic, name.partition);
             observer.on_batch_failed(&BatchFailed { topic, partition, records, possibly_written, reason });
         }
+    }
+}
+
+/// A send that waits for memory, also when it is dropped.
+pub(crate) struct BufferWait<'a> {
+    numbers: &'a Numbers,
+    began: Instant,
+}
+
+impl Drop for BufferWait<'_> {
+    fn drop(&mut self) {
+        let Numbers { metrics, client, .. } = self.numbers;
+        let now = client.env().now();
+        metrics.add_waiting_sends(-1);
+        metrics.record_buffer_wait(self.numbers.at(now), now.saturating_duration_since(self.began));
     }
 }

@@ -1,21 +1,23 @@
 //! One partition: the open batch that records are encoded into, the queue behind it, and who sends it.
 
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use bytes::BytesMut;
 use milena_client::TopicPartition;
 use milena_protocol::ByteStr;
 use milena_records::{BatchBuilder, Codec, RecordParts};
 
 use crate::core::queue::{Batch, QueueConfig, SendQueue};
-use crate::delivery::{BatchDelivery, Delivery};
-use crate::memory::{Memory, Reservation};
+use crate::delivery::{BatchDelivery, BatchHandle, Delivery};
+use crate::memory::{Backlog, Memory, Reservation};
 use crate::sender::BrokerSender;
 
-/// What a new batch reserves at first; it doubles as the batch grows, so that many half-empty batches take little of the budget.
-const FIRST_RESERVATION_BYTES: usize = 4 * 1024;
+/// What a new batch reserves at first, and what its builder takes; it doubles as the batch grows, so that many half-empty batches
+/// take little of the budget.
+const FIRST_RESERVATION_BYTES: usize = 8 * 1024;
 
 /// One partition of a topic that is produced to.
 pub(crate) struct Partition {
@@ -24,8 +26,6 @@ pub(crate) struct Partition {
     state: Mutex<PartitionState>,
     /// Sealed batches that wait to be sent, readable without the lock.
     queued_batches: AtomicU32,
-    /// Whether its broker takes data (KIP-794).
-    available: AtomicBool,
 }
 
 /// What the partition's lock guards.
@@ -34,8 +34,14 @@ pub(crate) struct PartitionState {
     pub(crate) queue: SendQueue<Payload>,
     /// Who sends to the partition's leader; `None` while there is no leader.
     pub(crate) sender: Option<Arc<BrokerSender>>,
-    /// Whether the partition is on its sender's list already.
+    /// Whether the partition is on a list of that sender already; but for that of lingering batches.
     pub(crate) is_listed: bool,
+    /// Whether the partition is on that sender's list of lingering batches.
+    pub(crate) is_lingering: bool,
+    /// The producer has ended: nobody would send or fail what is appended.
+    pub(crate) is_ended: bool,
+    /// When it was last appended to, to the accuracy of a batch.
+    pub(crate) used_at: Option<Instant>,
     /// Records appended since the beginning: the name of the next batch.
     next_record: u64,
 }
@@ -43,9 +49,9 @@ pub(crate) struct PartitionState {
 /// A batch that takes records.
 pub(crate) struct OpenBatch {
     builder: BatchBuilder,
-    delivery: Arc<BatchDelivery>,
+    delivery: BatchHandle,
     reservation: Reservation,
-    pub(crate) first_record: u64,
+    first_record: u64,
     pub(crate) opened_at: Instant,
     record_bytes_max: usize,
     /// Someone asked for it to be sent before its linger is over.
@@ -55,7 +61,7 @@ pub(crate) struct OpenBatch {
 /// What goes with a sealed batch through the queue.
 #[derive(Debug)]
 pub(crate) struct Payload {
-    pub(crate) delivery: Arc<BatchDelivery>,
+    pub(crate) delivery: BatchHandle,
     /// Which of the delivery's records are in this batch: all, unless it was split.
     pub(crate) records: Range<u32>,
     pub(crate) delivery_records: u32,
@@ -77,9 +83,10 @@ pub(crate) struct BatchSize {
 /// What opening and sealing batches needs of the producer.
 pub(crate) struct BatchRules<'a> {
     pub(crate) memory: &'a Memory,
+    pub(crate) backlog: &'a Backlog,
     pub(crate) batch_size: usize,
     pub(crate) codec: &'a Codec,
-    pub(crate) delivery_timeout: std::time::Duration,
+    pub(crate) delivery_timeout: Duration,
 }
 
 /// A record that was appended.
@@ -87,17 +94,18 @@ pub(crate) struct Appended {
     pub(crate) delivery: Delivery,
     /// It began a batch.
     pub(crate) opened: bool,
-    /// The size of the batch that was sealed before it; 0 when none was.
-    pub(crate) sealed_bytes: usize,
+    /// A batch was sealed before it.
+    pub(crate) sealed: bool,
     /// What it takes in its batch.
     pub(crate) record_bytes: usize,
 }
 
-/// A record that was not appended: this much memory must be reserved first.
-pub(crate) struct NeedsMemory {
-    pub(crate) bytes: usize,
-    /// A batch was sealed nevertheless.
-    pub(crate) sealed_bytes: usize,
+/// A record that was not appended.
+pub(crate) enum NotAppended {
+    /// This much memory must be reserved first.
+    NeedsMemory { bytes: usize },
+    /// The producer has ended.
+    Ended,
 }
 
 impl Partition {
@@ -107,15 +115,12 @@ impl Partition {
             queue: SendQueue::new(config),
             sender: None,
             is_listed: false,
+            is_lingering: false,
+            is_ended: false,
+            used_at: None,
             next_record: 0,
         };
-        Self {
-            topic_partition,
-            wire_topic,
-            state: Mutex::new(state),
-            queued_batches: AtomicU32::new(0),
-            available: AtomicBool::new(true),
-        }
+        Self { topic_partition, wire_topic, state: Mutex::new(state), queued_batches: AtomicU32::new(0) }
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, PartitionState> {
@@ -132,14 +137,6 @@ impl Partition {
         self.queued_batches.store(waiting, Ordering::Relaxed);
     }
 
-    pub(crate) fn is_available(&self) -> bool {
-        self.available.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn set_available(&self, available: bool) {
-        self.available.store(available, Ordering::Relaxed);
-    }
-
     /// Encodes the record into the open batch, beginning another where it does not fit. `reservation` is what was reserved after an
     /// earlier `NeedsMemory`.
     pub(crate) fn append(
@@ -149,61 +146,65 @@ impl Partition {
         record: &RecordParts<'_>,
         reservation: &mut Option<Reservation>,
         now: impl Fn() -> Instant,
-    ) -> Result<Appended, NeedsMemory> {
-        let mut sealed_bytes = 0;
+    ) -> Result<Appended, NotAppended> {
+        if state.is_ended {
+            return Err(NotAppended::Ended);
+        }
+        let mut sealed = false;
         if let Some(open) = &mut state.open {
             if open.make_room(rules, record)
-                && let Some((index, record_bytes)) = open.append(record)
+                && let Some((delivery, record_bytes)) = open.append(record)
             {
-                let delivery = open.delivery.delivery(index, record.timestamp);
                 state.next_record += 1;
-                return Ok(Appended { delivery, opened: false, sealed_bytes, record_bytes });
+                return Ok(Appended { delivery, opened: false, sealed, record_bytes });
             }
-            sealed_bytes = self.seal(state, rules);
+            self.seal(state, rules);
+            sealed = true;
         }
         let bytes = FIRST_RESERVATION_BYTES.min(rules.batch_size).max(BatchBuilder::upper_bound(record));
-        let Some(reservation) = reservation.take().or_else(|| rules.memory.try_reserve(bytes)) else {
-            return Err(NeedsMemory { bytes, sealed_bytes });
+        let room = match reservation.take() {
+            Some(reservation) => Some((BytesMut::new(), reservation)),
+            None => rules.memory.try_begin(bytes),
         };
-        let first_record = state.next_record;
+        let Some((buffer, reservation)) = room else { return Err(NotAppended::NeedsMemory { bytes }) };
+        let opened_at = now();
+        state.used_at = Some(opened_at);
         let open = state.open.insert(OpenBatch {
-            builder: BatchBuilder::new(rules.memory.take_buffer(), rules.batch_size),
-            delivery: BatchDelivery::new(self.topic_partition.clone()),
+            builder: BatchBuilder::new(buffer, rules.batch_size),
+            delivery: BatchDelivery::begin(self.topic_partition.clone()),
             reservation,
-            first_record,
-            opened_at: now(),
+            first_record: state.next_record,
+            opened_at,
             record_bytes_max: 0,
             is_flushed: false,
         });
-        let (index, record_bytes) =
-            open.append(record).expect("an empty batch takes a record of any allowed size");
         state.next_record += 1;
-        let delivery = open.delivery.delivery(index, record.timestamp);
-        Ok(Appended { delivery, opened: true, sealed_bytes, record_bytes })
+        let (delivery, record_bytes) =
+            open.append(record).expect("an empty batch takes a record of any allowed size");
+        Ok(Appended { delivery, opened: true, sealed, record_bytes })
     }
 
-    /// Seals the open batch, if there is one, and puts it into the queue. Returns its size.
-    pub(crate) fn seal(&self, state: &mut PartitionState, rules: &BatchRules<'_>) -> usize {
-        let Some(open) = state.open.take() else { return 0 };
-        let OpenBatch {
-            builder, delivery, mut reservation, first_record, opened_at, record_bytes_max, ..
-        } = open;
+    /// Seals the open batch, if there is one, and puts it into the queue.
+    pub(crate) fn seal(&self, state: &mut PartitionState, rules: &BatchRules<'_>) {
+        let Some(open) = state.open.take() else { return };
+        let OpenBatch { builder, delivery, reservation, first_record, opened_at, record_bytes_max, .. } =
+            open;
         let uncompressed_bytes = builder.size();
         let mut scratch = rules.memory.take_scratch();
         let sealed = builder
             .seal(rules.codec, &mut scratch)
             .expect("the producer's construction checked that the codec is part of this build");
         rules.memory.give_scratch(scratch);
-        reservation.shrink_to(sealed.encoded_len());
-        let sealed_bytes = sealed.encoded_len();
+        rules.backlog.add(sealed.encoded_len());
         let payload = Payload {
             delivery,
             records: 0..sealed.record_count(),
             delivery_records: sealed.record_count(),
+            // Compressed or not, the batch holds the buffer that it was built in.
             reservation: Arc::new(reservation),
             size: BatchSize {
                 records: sealed.record_count(),
-                encoded_bytes: sealed_bytes,
+                encoded_bytes: sealed.encoded_len(),
                 uncompressed_bytes,
                 record_bytes_max,
                 opened_at,
@@ -212,7 +213,6 @@ impl Partition {
         let deadline = opened_at + rules.delivery_timeout;
         state.queue.push(Batch::new(first_record, sealed, deadline, payload));
         self.publish_queue_len(state);
-        sealed_bytes
     }
 }
 
@@ -238,30 +238,30 @@ impl OpenBatch {
         }
     }
 
-    /// Encodes the record and returns its index and size; `None` when it does not fit.
-    fn append(&mut self, record: &RecordParts<'_>) -> Option<(u32, usize)> {
+    /// Encodes the record and returns its delivery and size; `None` when it does not fit.
+    fn append(&mut self, record: &RecordParts<'_>) -> Option<(Delivery, usize)> {
         let before = self.builder.size();
         let index = self.builder.try_append(record).ok()?;
         let record_bytes = self.builder.size() - before;
         self.record_bytes_max = self.record_bytes_max.max(record_bytes);
-        Some((index, record_bytes))
-    }
-
-    /// The deliveries of what is in the batch so far.
-    pub(crate) fn delivery(&self) -> &Arc<BatchDelivery> {
-        &self.delivery
+        Some((self.delivery.delivery(index, record.timestamp), record_bytes))
     }
 }
 
 impl PartitionState {
-    /// Every delivery that is not resolved, oldest first.
-    pub(crate) fn deliveries(&self) -> impl Iterator<Item = &Arc<BatchDelivery>> {
+    /// Whether the partition's leader is `sender`'s broker.
+    pub(crate) fn belongs_to(&self, sender: &BrokerSender) -> bool {
+        self.sender.as_deref().is_some_and(|own| std::ptr::eq(own, sender))
+    }
+
+    /// The deliveries of every batch that is not resolved, oldest first.
+    pub(crate) fn deliveries(&self) -> impl Iterator<Item = &BatchHandle> {
         let sealed = self.queue.batches().map(|batch| &batch.payload.delivery);
-        sealed.chain(self.open.as_ref().map(OpenBatch::delivery))
+        sealed.chain(self.open.as_ref().map(|open| &open.delivery))
     }
 
     /// When the next delivery must be resolved.
-    pub(crate) fn next_deadline(&self, delivery_timeout: std::time::Duration) -> Option<Instant> {
+    pub(crate) fn next_deadline(&self, delivery_timeout: Duration) -> Option<Instant> {
         let open = self.open.as_ref().map(|open| open.opened_at + delivery_timeout);
         [self.queue.next_deadline(), open].into_iter().flatten().min()
     }

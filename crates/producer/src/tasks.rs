@@ -1,9 +1,11 @@
 //! The producer's own tasks: following the metadata, expiring what is too old, fetching a producer id.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use milena_client::Target;
 use milena_client::connection::RequestError;
+use milena_protocol::ErrorCode;
 use milena_protocol::messages::{InitProducerIdRequest, InitProducerIdResponse};
 
 use crate::core::sequencing::ProducerIdentity;
@@ -13,14 +15,10 @@ use crate::shared::Shared;
 pub(crate) async fn follow_metadata(shared: Arc<Shared>) {
     let mut version = 0;
     loop {
-        let metadata = shared.client.metadata().changed_since(version).await;
-        version = metadata.version;
+        version = shared.client.metadata().changed_since(version).await.version;
+        shared.numbers.metadata_refreshed();
         for topic in shared.topics() {
-            if let Some(known) = metadata.topic(&topic.name)
-                && !known.partitions.is_empty()
-            {
-                shared.route(&topic, known, &metadata);
-            }
+            shared.route(&topic);
         }
     }
 }
@@ -30,6 +28,14 @@ pub(crate) async fn expire(shared: Arc<Shared>) {
     loop {
         let next = shared.expire(shared.env().now());
         shared.env().sleep_until(next).await;
+    }
+}
+
+/// Forgets topics that are not used for `idle`, or a little longer.
+pub(crate) async fn forget_idle_topics(shared: Arc<Shared>, idle: Duration) {
+    loop {
+        shared.env().sleep(idle / 2).await;
+        shared.forget_idle(idle, shared.env().now());
     }
 }
 
@@ -54,8 +60,10 @@ pub(crate) async fn fetch_identity(shared: Arc<Shared>) {
                 }
             }
             Err(RequestError::Broker { code, .. }) if !code.is_retriable() => {
-                shared.fail_for_good(code);
-                return;
+                return shared.fail_for_good(code);
+            }
+            Err(RequestError::UnsupportedVersion(_)) => {
+                return shared.fail_for_good(ErrorCode::UnsupportedVersion);
             }
             Err(error) => {
                 // Batches wait for it until their delivery timeout, and so may a broker that comes back.

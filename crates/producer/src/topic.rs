@@ -1,10 +1,11 @@
 //! A topic as the producer sees it: partitions that are looked up without a lock.
 
 use std::sync::atomic::{AtomicI32, Ordering};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+use std::time::{Duration, Instant};
 
 use milena_client::metadata::TopicInterest;
-use milena_protocol::ByteStr;
+use milena_protocol::{ByteStr, Uuid};
 
 use crate::partition::Partition;
 use crate::partitioner::{PartitionLoad, StickyPartition, TopicPartitions};
@@ -19,11 +20,14 @@ pub(crate) struct Topic {
     count: AtomicI32,
     /// Partitions that have a leader.
     available: RwLock<Arc<[i32]>>,
+    /// Zero until it is known.
+    topic_id: Mutex<Uuid>,
+    known_since: Instant,
     _interest: TopicInterest,
 }
 
 impl Topic {
-    pub(crate) fn new(name: Arc<str>, interest: TopicInterest, batch_size: usize) -> Self {
+    pub(crate) fn new(name: Arc<str>, interest: TopicInterest, batch_size: usize, now: Instant) -> Self {
         Self {
             wire_name: ByteStr::from(&*name),
             name,
@@ -31,6 +35,8 @@ impl Topic {
             partitions: PartitionTable::default(),
             count: AtomicI32::new(0),
             available: RwLock::new(Arc::from([])),
+            topic_id: Mutex::new(Uuid::ZERO),
+            known_since: now,
             _interest: interest,
         }
     }
@@ -67,16 +73,37 @@ impl Topic {
         look(&TopicPartitions { count: self.partition_count(), available: &available })
     }
 
-    /// Weighs the sticky partition's next choices by the queues (KIP-794).
-    pub(crate) fn update_load(&self) {
+    /// Takes over the topic's id; true when it is another one than before: the topic was created anew.
+    pub(crate) fn note_id(&self, topic_id: Uuid) -> bool {
+        let mut known = self.topic_id.lock().unwrap_or_else(PoisonError::into_inner);
+        if topic_id.is_zero() {
+            return false;
+        }
+        let before = std::mem::replace(&mut *known, topic_id);
+        !before.is_zero() && before != topic_id
+    }
+
+    /// Whether nothing was appended for `idle`, and everything is resolved.
+    pub(crate) fn is_idle(&self, idle: Duration, now: Instant) -> bool {
+        let is_long_ago = |instant: Instant| now.saturating_duration_since(instant) >= idle;
+        is_long_ago(self.known_since)
+            && self.partitions().all(|partition| {
+                let state = partition.lock();
+                state.open.is_none() && state.queue.is_empty() && state.used_at.is_none_or(is_long_ago)
+            })
+    }
+
+    /// Weighs the sticky partition's next choices by the queues (KIP-794). `takes_data` says of a partition that has a leader
+    /// whether its broker takes data.
+    pub(crate) fn update_load(&self, takes_data: impl Fn(&Partition) -> bool) {
         let available = self.available.read().unwrap_or_else(PoisonError::into_inner).clone();
         let count = usize::try_from(self.partition_count()).unwrap_or(0);
         let loads: Vec<_> = (0..)
             .zip(self.partitions().take(count))
-            .map(|(partition, state)| PartitionLoad {
-                partition,
-                queued_batches: state.queued_batches(),
-                available: available.binary_search(&partition).is_ok() && state.is_available(),
+            .map(|(index, partition)| PartitionLoad {
+                partition: index,
+                queued_batches: partition.queued_batches(),
+                available: available.binary_search(&index).is_ok() && takes_data(partition),
             })
             .collect();
         self.sticky.update_load(&loads);

@@ -1,5 +1,3 @@
-use std::time::Duration;
-
 /// How loaded one partition of a topic is, for adaptive partitioning (KIP-794).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PartitionLoad {
@@ -7,8 +5,7 @@ pub struct PartitionLoad {
     pub partition: i32,
     /// Batches waiting to be sent to it.
     pub queued_batches: u32,
-    /// False while it has no leader, or its leader takes no data ([`NodeAvailability`]): nothing more is
-    /// queued for it then.
+    /// False while it has no leader, or its leader takes no data: nothing more is queued for it then.
     pub available: bool,
 }
 
@@ -47,38 +44,6 @@ impl LoadTable {
         let target = u64::from(random & 0x7fff_ffff) % total;
         let index = self.sums.partition_point(|&(sum, _)| sum <= target);
         self.sums[index].1
-    }
-}
-
-/// Whether a broker takes data, told by when it last had something to take and when it last took it.
-///
-/// Java: `RecordAccumulator.NodeLatencyStats`. Times are durations since one arbitrary moment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct NodeAvailability {
-    ready_at: Duration,
-    drained_at: Duration,
-}
-
-impl NodeAvailability {
-    /// For a broker that has something to take for the first time.
-    pub fn new(now: Duration) -> Self {
-        Self { ready_at: now, drained_at: now }
-    }
-
-    /// Batches for the broker are ready at `now`; `can_drain` says whether it can take one (it is
-    /// connected and has room for a request in flight).
-    pub fn record_ready(&mut self, now: Duration, can_drain: bool) {
-        self.ready_at = now;
-        if can_drain {
-            self.drained_at = now;
-        }
-    }
-
-    /// False when the broker could have taken data, but did not, for longer than `timeout`.
-    ///
-    /// `timeout` zero, Kafka's default for `partitioner.availability.timeout.ms`, means: always true.
-    pub fn is_available(&self, timeout: Duration) -> bool {
-        timeout.is_zero() || self.ready_at.saturating_sub(self.drained_at) <= timeout
     }
 }
 
@@ -122,25 +87,5 @@ mod tests {
         let table = LoadTable::new(&loads(&[(u32::MAX, true), (0, true), (0, true)])).unwrap();
         assert_eq!(table.pick(0), 0);
         assert_eq!(table.pick(u32::MAX), 1);
-    }
-
-    #[test]
-    fn a_broker_is_unavailable_once_it_took_nothing_for_longer_than_the_timeout() {
-        let ms = Duration::from_millis;
-        let mut node = NodeAvailability::new(ms(100));
-        node.record_ready(ms(150), false);
-        assert!(node.is_available(ms(50)));
-        node.record_ready(ms(151), false);
-        assert!(!node.is_available(ms(50)));
-        assert!(node.is_available(Duration::ZERO), "zero turns the check off");
-        node.record_ready(ms(152), true);
-        assert!(node.is_available(ms(50)));
-    }
-
-    #[test]
-    fn a_broker_with_nothing_to_take_stays_available() {
-        let mut node = NodeAvailability::new(Duration::ZERO);
-        node.record_ready(Duration::from_secs(1), true);
-        assert!(node.is_available(Duration::from_millis(1)), "long after, with no record_ready since");
     }
 }

@@ -23,7 +23,7 @@ mod sticky;
 mod tests;
 
 pub use key_hash::KeyHash;
-pub use load::{NodeAvailability, PartitionLoad};
+pub use load::PartitionLoad;
 pub use murmur2::murmur2;
 pub use partitioning::{
     Keyless, Partitioner, Partitioning, PartitioningInput, Placement, TopicPartitions, UnknownPartitioner,

@@ -1,6 +1,5 @@
 //! What answers do to batches.
 
-use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -11,12 +10,13 @@ use milena_protocol::ErrorCode;
 use milena_protocol::messages::produce_response::PartitionProduceResponse;
 use milena_protocol::messages::{ProduceRequest, ProduceResponse};
 
+use super::split::split;
 use super::{BrokerSender, InFlightRequest};
 use crate::core::outcome::Attempt;
-use crate::core::queue::{Batch, BatchSeries, Verdict};
+use crate::core::queue::{Batch, Verdict};
 use crate::delivery::{BatchFailure, Outcome};
 use crate::error::DeliveryErrorKind;
-use crate::partition::{BatchSize, Partition, PartitionState, Payload};
+use crate::partition::{Partition, PartitionState, Payload};
 use crate::sender::request::Sent;
 use crate::shared::Shared;
 
@@ -228,13 +228,16 @@ impl Sent {
         let mut state = self.partition.lock();
         let verdict = state.queue.handle_failed(self.name, attempt, now, shared.env().random_unit());
         let verdict = match verdict {
-            Verdict::Split(batch) => split(shared, &mut state, batch),
-            verdict => verdict,
+            Verdict::Split(batch) => match split(shared, &mut state, &batch) {
+                Ok(()) => None,
+                Err(_) => Some(Verdict::Fail(batch)),
+            },
+            verdict => Some(verdict),
         };
         self.partition.publish_queue_len(&state);
         self.unlock_and_go_on(sender, state);
-        let retried = matches!(verdict, Verdict::Retry);
-        tracing::debug!(partition = %self.partition.topic_partition, ?attempt, retried, "produce attempt failed");
+        tracing::debug!(partition = %self.partition.topic_partition, ?attempt, "produce attempt failed");
+        let Some(verdict) = verdict else { return };
         match verdict {
             Verdict::Retry => {
                 let reason = describe(attempt);
@@ -261,50 +264,13 @@ impl Sent {
             return;
         }
         // The sender that is called here looks at its list before it rests; another one must be woken.
-        let current = state.sender.clone();
-        let Some(current) = current else { return };
+        let Some(current) = state.sender.clone() else { return };
         let listed = current.list_ready(&self.partition, &mut state);
         drop(state);
         if listed && !std::ptr::eq(&*current, sender) {
             current.wake();
         }
     }
-}
-
-/// Seals a refused batch anew in two or more pieces (KIP-126's way, by the batch size).
-fn split(shared: &Shared, state: &mut PartitionState, batch: Batch<Payload>) -> Verdict<Payload> {
-    let mut scratch = shared.memory.take_scratch();
-    // Half of what was refused: the configured size may be above the broker's limit.
-    let limit = (batch.payload.size.uncompressed_bytes / 2).min(shared.config.batch_size);
-    let pieces = batch.sealed.split(limit, &mut scratch);
-    shared.memory.give_scratch(scratch);
-    let pieces = match pieces {
-        Ok(pieces) if pieces.len() > 1 => pieces,
-        Ok(_) => return Verdict::Fail(batch),
-        Err(error) => unreachable!("a batch sealed by this producer reads back: {error}"),
-    };
-    shared.numbers.split(shared.env().now());
-    let series = BatchSeries::from(&batch);
-    let Payload { delivery, records, delivery_records, reservation, size } = &batch.payload;
-    let pieces = pieces.into_iter().map(|piece| {
-        let start = records.start + piece.first_index;
-        let range: Range<u32> = start..start + piece.batch.record_count();
-        let payload = Payload {
-            delivery: delivery.clone(),
-            records: range,
-            delivery_records: *delivery_records,
-            reservation: reservation.clone(),
-            size: BatchSize {
-                records: piece.batch.record_count(),
-                encoded_bytes: piece.batch.encoded_len(),
-                uncompressed_bytes: limit,
-                ..*size
-            },
-        };
-        (piece.batch, payload)
-    });
-    state.queue.insert_pieces(series, pieces);
-    Verdict::Retry
 }
 
 fn fail(
@@ -335,7 +301,7 @@ fn fail(
     shared.resolve(partition, batch, Outcome::Failed(Arc::new(failure)), now);
 }
 
-fn describe(attempt: &Attempt) -> String {
+pub(crate) fn describe(attempt: &Attempt) -> String {
     match attempt {
         Attempt::Refused(code) => code.to_string(),
         Attempt::Disconnected { .. } => "the connection to the broker was lost".to_owned(),

@@ -16,7 +16,7 @@ use milena_client::ConnectionError;
 use milena_client::connection::ConnectionErrorReason;
 
 use super::answer::handle_response;
-use super::{BrokerSender, ProducerConnection, REQUESTS_IN_FLIGHT_MAX, SenderState};
+use super::{BrokerSender, InFlightRequest, ProducerConnection, REQUESTS_IN_FLIGHT_MAX, SenderState};
 use crate::shared::Shared;
 
 type Opening = Pin<Box<dyn Future<Output = Result<ProducerConnection, ConnectionError>> + Send>>;
@@ -28,56 +28,60 @@ pub(super) enum Link {
     BackingOff { until: Instant },
 }
 
+/// What one look at the link came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Nothing can be done now.
+    Rest,
+    /// The link's state has changed: look again.
+    Changed,
+    /// Requests were written, or answers read: look again.
+    Transferred,
+}
+
 // The future is polled by one thread at a time, behind the sender's lock.
 impl SenderState {
-    /// One step; true when something changed and another step may follow.
-    pub(super) fn link_progress(
+    pub(super) fn link_step(
         &mut self,
         sender: &BrokerSender,
         cx: &mut Context<'_>,
         shared: &Arc<Shared>,
         now: Instant,
-    ) -> bool {
+    ) -> Step {
         match &mut self.link {
-            Link::Idle => {
-                if !sender.has_work() {
-                    return false;
-                }
-                self.open(sender, shared, now);
-                true
+            Link::Idle => self.leave_idle(sender, shared, now),
+            Link::BackingOff { until } if *until > now => Step::Rest,
+            Link::BackingOff { .. } => {
+                self.link = Link::Idle;
+                Step::Changed
             }
-            Link::BackingOff { until } => {
-                let over = *until <= now;
-                if over {
-                    self.link = Link::Idle;
+            Link::Opening(opening) => {
+                match opening.as_mut().poll(cx) {
+                    Poll::Pending => return Step::Rest,
+                    Poll::Ready(Ok(connection)) => {
+                        self.failures = 0;
+                        self.link = Link::Open(Box::new(connection));
+                    }
+                    Poll::Ready(Err(error)) => self.back_off(sender, shared, &error, now),
                 }
-                over
+                Step::Changed
             }
-            Link::Opening(opening) => match opening.as_mut().poll(cx) {
-                Poll::Pending => false,
-                Poll::Ready(Ok(connection)) => {
-                    self.failures = 0;
-                    self.link = Link::Open(Box::new(connection));
-                    true
-                }
-                Poll::Ready(Err(error)) => {
-                    self.back_off(sender, shared, &error, now);
-                    true
-                }
-            },
             Link::Open(connection) => {
                 let unacknowledged = &mut self.unacknowledged;
                 match poll_open(sender, connection, unacknowledged, cx, shared, now) {
-                    Ok(progressed) => progressed,
-                    Err(Ended::Idle) => {
+                    Ok(true) => return Step::Transferred,
+                    Ok(false) => return Step::Rest,
+                    Err(Ended::Idle) => self.link = Link::Idle,
+                    // A broker closes what is unused, too: no failure.
+                    Err(Ended::Broken(ConnectionError {
+                        reason: ConnectionErrorReason::Closed { .. },
+                        ..
+                    })) if is_unused(sender, connection) => {
                         self.link = Link::Idle;
-                        true
                     }
-                    Err(Ended::Broken(error)) => {
-                        self.give_up(sender, shared, &error, now);
-                        true
-                    }
+                    Err(Ended::Broken(error)) => self.give_up(sender, shared, &error, now),
                 }
+                Step::Changed
             }
         }
     }
@@ -94,7 +98,7 @@ impl SenderState {
             Link::BackingOff { until } => Some(*until),
             Link::Open(connection) => {
                 let end_at = if is_unused(sender, connection) {
-                    Some(connection.last_used() + shared.client.config().connections_max_idle)
+                    Some(idle_at(connection, shared))
                 } else {
                     [connection.poll_timeout(), write_timeout(connection, shared)].into_iter().flatten().min()
                 };
@@ -103,17 +107,39 @@ impl SenderState {
         }
     }
 
-    fn open(&mut self, sender: &BrokerSender, shared: &Arc<Shared>, now: Instant) {
+    /// Whether requests wait for their answers, or for the socket.
+    pub(super) fn has_requests(&self) -> bool {
+        match &self.link {
+            Link::Open(connection) => connection.in_flight_count() > 0 || !connection.is_flushed(),
+            Link::Idle | Link::Opening(_) | Link::BackingOff { .. } => false,
+        }
+    }
+
+    fn leave_idle(&mut self, sender: &BrokerSender, shared: &Arc<Shared>, now: Instant) -> Step {
+        if !sender.has_work() {
+            return Step::Rest;
+        }
+        sender.drop_departed();
+        if !sender.has_work() {
+            return Step::Rest;
+        }
         let metadata = shared.client.metadata().current();
-        let Some(broker) = metadata.brokers.get(&sender.node_id) else {
-            // Not in the metadata any more: its partitions are about to get another sender.
-            shared.client.metadata().request_update();
-            let until = now + shared.client.config().reconnect_backoff.max;
-            self.link = Link::BackingOff { until };
-            return;
-        };
-        let (client, address) = (shared.client.clone(), broker.address.clone());
-        self.link = Link::Opening(Box::pin(async move { client.open_connection(&address).await }));
+        match metadata.brokers.get(&sender.node_id).cloned() {
+            Some(broker) => {
+                let (client, watch, failures) = (shared.client.clone(), shared.watch.clone(), self.failures);
+                self.link =
+                    Link::Opening(Box::pin(
+                        async move { client.open_watched(&watch, &broker, failures).await },
+                    ));
+            }
+            None => {
+                // Gone from the metadata: its partitions are about to get another sender.
+                shared.client.metadata().request_update();
+                let until = now + shared.client.config().reconnect_backoff.max;
+                self.link = Link::BackingOff { until };
+            }
+        }
+        Step::Changed
     }
 
     fn back_off(
@@ -156,21 +182,21 @@ enum Ended {
     Broken(ConnectionError),
 }
 
-/// Reads answers, writes requests.
+/// Reads answers, writes requests. True when there was something to read or to write.
 fn poll_open(
     sender: &BrokerSender,
     connection: &mut ProducerConnection,
-    unacknowledged: &mut Vec<super::InFlightRequest>,
+    unacknowledged: &mut Vec<InFlightRequest>,
     cx: &mut Context<'_>,
     shared: &Arc<Shared>,
     now: Instant,
 ) -> Result<bool, Ended> {
-    let mut progressed = false;
+    let mut transferred = false;
     while let Poll::Ready(response) = connection.poll_response(cx) {
         let response = response.map_err(Ended::Broken)?;
         let throttle_time_ms = handle_response(sender, shared, response, connection.address(), now)?;
         connection.throttle(throttle_time_ms);
-        progressed = true;
+        transferred = true;
     }
     // What is written in one go is bounded by what the socket takes: more is gathered while it is full.
     while connection.is_flushed()
@@ -180,7 +206,7 @@ fn poll_open(
         if !sender.submit_ready(connection, unacknowledged, shared, now) {
             break;
         }
-        progressed = true;
+        transferred = true;
         if let Poll::Ready(Err(error)) = connection.poll_flush(cx) {
             return Err(Ended::Broken(error));
         }
@@ -202,15 +228,18 @@ fn poll_open(
             ConnectionErrorReason::RequestTimeout { api: "Produce", after: shared.config.request_timeout };
         return Err(Ended::Broken(ConnectionError { address: connection.address().clone(), reason }));
     }
-    let idle_at = connection.last_used() + shared.client.config().connections_max_idle;
-    if is_unused(sender, connection) && idle_at <= now {
+    if is_unused(sender, connection) && idle_at(connection, shared) <= now {
         return Err(Ended::Idle);
     }
-    Ok(progressed)
+    Ok(transferred)
 }
 
 fn is_unused(sender: &BrokerSender, connection: &ProducerConnection) -> bool {
-    connection.in_flight_count() == 0 && connection.is_flushed() && !sender.has_ready()
+    connection.in_flight_count() == 0 && connection.is_flushed() && sender.ready_len() == 0
+}
+
+fn idle_at(connection: &ProducerConnection, shared: &Shared) -> Instant {
+    connection.last_used() + shared.client.config().connections_max_idle
 }
 
 /// When a socket that takes nothing is given up although no answer is awaited (`acks=0`).

@@ -1,25 +1,25 @@
-//! Who sends to one broker: a list of partitions that have something to send, and a connection of the producer's own.
+//! Who sends to one broker: lists of partitions that have something to send, and a connection of the producer's own.
 //!
 //! A sender is a state behind a lock with one poll function ([`BrokerSender::poll`]). Its task polls it when the socket, a timer or a
 //! new batch wakes it; a caller whose batch should go at once (`linger` zero) polls it in place of a wake-up if nobody else does.
-//! No partition is scanned: those with something to do are listed.
 
 mod answer;
 mod connect;
+mod lists;
 mod request;
+mod split;
 
-use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::task::{Context, Poll, Waker};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use milena_client::Connection;
 use milena_client::env::Timer;
 
-use crate::core::queue::Idle;
-use crate::partition::{Partition, PartitionState};
 use crate::shared::Shared;
-use connect::Link;
+pub(crate) use answer::describe;
+use connect::{Link, Step};
+use lists::Lists;
 pub(crate) use request::InFlightRequest;
 
 /// Requests on one connection whose answers are awaited. The bound in practice is the number of batches per partition; this one keeps
@@ -32,25 +32,14 @@ pub(crate) struct BrokerSender {
     lists: Mutex<Lists>,
     state: Mutex<SenderState>,
     waker: Mutex<Option<Waker>>,
-}
-
-/// Partitions that the sender is to look at.
-#[derive(Default)]
-struct Lists {
-    /// Now.
-    ready: VecDeque<Arc<Partition>>,
-    /// When the linger of the batch that begins at this record is over; in the order of time, as the linger is the same for all.
-    lingering: VecDeque<(Instant, Arc<Partition>, u64)>,
-    /// When their back-off is over.
-    backing_off: Vec<(Instant, Arc<Partition>)>,
-    /// When there is a producer id.
-    without_identity: Vec<Arc<Partition>>,
+    /// Since when the broker has taken nothing and answered nothing, although it should.
+    stalled_since: Mutex<Option<Instant>>,
 }
 
 struct SenderState {
     link: Link,
     timer: Timer,
-    /// Consecutive failures to connect.
+    /// Attempts to connect that failed, in a row.
     failures: u32,
     /// Requests with `acks=0` whose bytes have not all gone to the socket.
     unacknowledged: Vec<InFlightRequest>,
@@ -68,44 +57,18 @@ impl BrokerSender {
                 unacknowledged: Vec::new(),
             }),
             waker: Mutex::default(),
+            stalled_since: Mutex::default(),
         }
-    }
-
-    /// The partition has something to send. `state` is its locked state. Returns whether the sender is to be woken for it.
-    #[must_use = "wake the sender after the partition's lock is released"]
-    pub(crate) fn list_ready(&self, partition: &Arc<Partition>, state: &mut PartitionState) -> bool {
-        if std::mem::replace(&mut state.is_listed, true) {
-            return false;
-        }
-        self.lists().ready.push_back(partition.clone());
-        true
-    }
-
-    /// The partition has begun a batch whose linger is over at `until`. Returns whether the sender's timer must be armed for it.
-    #[must_use = "wake the sender after the partition's lock is released"]
-    pub(crate) fn list_lingering(
-        &self,
-        partition: &Arc<Partition>,
-        first_record: u64,
-        until: Instant,
-    ) -> bool {
-        let mut lists = self.lists();
-        lists.lingering.push_back((until, partition.clone(), first_record));
-        lists.lingering.len() == 1
     }
 
     /// There is a producer id now.
     pub(crate) fn handle_identity(&self) {
-        let waiting = std::mem::take(&mut self.lists().without_identity);
-        for partition in waiting {
-            let mut state = partition.lock();
-            // Whether woken or not, the sender is woken below.
-            let _ = self.list_ready(&partition, &mut state);
-        }
+        self.ready_with_identity();
         self.wake();
     }
 
     pub(crate) fn wake(&self) {
+        // Before the task's first poll there is no waker; that poll looks at the lists.
         let waker = lock(&self.waker).clone();
         if let Some(waker) = waker {
             waker.wake();
@@ -114,6 +77,9 @@ impl BrokerSender {
 
     /// Sends at once, on the caller's thread, if nobody else is at it; wakes the sender's task otherwise. The socket's readiness goes to
     /// the task in any case.
+    ///
+    /// The caller has listed a partition. If the state's lock is free, this poll finds it. If it is not, whoever holds the lock may
+    /// have looked at the lists already; but the task, woken here, looks again after that.
     pub(crate) fn send_now(&self, shared: &Arc<Shared>) {
         let task = lock(&self.waker).clone();
         let state = match self.state.try_lock() {
@@ -144,13 +110,16 @@ impl BrokerSender {
     }
 
     fn poll_locked(&self, cx: &mut Context<'_>, shared: &Arc<Shared>, state: &mut SenderState) -> Poll<()> {
+        let mut transferred = false;
         loop {
             let now = shared.env().now();
-            self.list_due(now);
-            let progressed = state.link_progress(self, cx, shared, now);
-            if progressed {
+            self.list_due(now, shared);
+            let step = state.link_step(self, cx, shared, now);
+            transferred |= step == Step::Transferred;
+            if step != Step::Rest {
                 continue;
             }
+            self.note_progress(state, transferred, now);
             let deadline =
                 [state.link_timeout(self, shared, now), self.next_due()].into_iter().flatten().min();
             match state.timer.poll_until(cx, deadline) {
@@ -160,65 +129,20 @@ impl BrokerSender {
         }
     }
 
-    /// Moves what has waited long enough to the ready list.
-    fn list_due(&self, now: Instant) {
-        loop {
-            let due = {
-                let mut lists = self.lists();
-                match lists.lingering.front() {
-                    Some((until, _, _)) if *until <= now => lists.lingering.pop_front(),
-                    _ => None,
-                }
-            };
-            let Some((_, partition, first_record)) = due else { break };
-            let mut state = partition.lock();
-            if state.open.as_ref().is_some_and(|open| open.first_record == first_record) {
-                let _ = self.list_ready(&partition, &mut state);
-            }
-        }
-        let due: Vec<_> = {
-            let mut lists = self.lists();
-            if lists.backing_off.is_empty() {
-                return;
-            }
-            lists.backing_off.extract_if(.., |(until, _)| *until <= now).collect()
+    /// Whether the broker takes data (KIP-794): it has not stalled for longer than `timeout`. Java asks whether it could have been
+    /// sent to (`RecordAccumulator.NodeLatencyStats`), which takes longer to see that it hangs.
+    pub(crate) fn is_available(&self, now: Instant, timeout: Duration) -> bool {
+        lock(&self.stalled_since).is_none_or(|since| now.saturating_duration_since(since) <= timeout)
+    }
+
+    fn note_progress(&self, state: &SenderState, transferred: bool, now: Instant) {
+        let is_busy = self.ready_len() > 0 || state.has_requests();
+        let mut stalled_since = lock(&self.stalled_since);
+        *stalled_since = match *stalled_since {
+            _ if !is_busy => None,
+            Some(since) if !transferred => Some(since),
+            _ => Some(now),
         };
-        for (_, partition) in due {
-            let mut state = partition.lock();
-            let _ = self.list_ready(&partition, &mut state);
-        }
-    }
-
-    fn next_due(&self) -> Option<Instant> {
-        let lists = self.lists();
-        let lingering = lists.lingering.front().map(|(until, _, _)| *until);
-        let backing_off = lists.backing_off.iter().map(|(until, _)| *until).min();
-        [lingering, backing_off].into_iter().flatten().min()
-    }
-
-    fn has_ready(&self) -> bool {
-        !self.lists().ready.is_empty()
-    }
-
-    /// Whether there is something to send now or soon: time to connect.
-    fn has_work(&self) -> bool {
-        let lists = self.lists();
-        !lists.ready.is_empty() || !lists.lingering.is_empty()
-    }
-
-    /// Notes why a partition that was looked at sends nothing now.
-    fn list_idle(&self, partition: &Arc<Partition>, idle: Idle, shared: &Shared) {
-        match idle {
-            Idle::Waiting => {}
-            Idle::Backoff(until) => self.lists().backing_off.push((until, partition.clone())),
-            Idle::NeedsProducerId(needs) => {
-                self.lists().without_identity.push(partition.clone());
-                // If it came between the question and the listing, nobody else would say so.
-                if shared.identity.request(needs.exhausted) {
-                    self.handle_identity();
-                }
-            }
-        }
     }
 
     fn lists(&self) -> MutexGuard<'_, Lists> {

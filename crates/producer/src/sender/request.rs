@@ -86,22 +86,13 @@ impl BrokerSender {
     fn gather(&self, shared: &Arc<Shared>, now: Instant) -> Vec<Gathered> {
         let mut gathered = Vec::new();
         let mut bytes = 0;
-        let listed = self.lists().ready.len();
-        for _ in 0..listed {
-            let Some(partition) = self.lists().ready.pop_front() else { break };
+        for _ in 0..self.ready_len() {
+            let Some(partition) = self.pop_ready() else { break };
             let mut state = partition.lock();
-            state.is_listed = false;
-            match &state.sender {
-                Some(sender) if std::ptr::eq(&**sender, self) => {}
-                Some(other) => {
-                    let other = other.clone();
-                    if other.list_ready(&partition, &mut state) {
-                        other.wake();
-                    }
-                    continue;
-                }
-                None => continue,
+            if !state.belongs_to(self) {
+                continue;
             }
+            state.is_listed = false;
             shared.seal_if_due(&partition, &mut state, now);
             let next_bytes = state.queue.next_encoded_len().unwrap_or(0);
             if !gathered.is_empty() && bytes + next_bytes > shared.config.max_request_size {
@@ -112,7 +103,7 @@ impl BrokerSender {
                 Ok(to_send) => {
                     bytes += to_send.sealed.encoded_len();
                     if to_send.name.attempt == 1 {
-                        shared.remove_unsent(to_send.sealed.encoded_len());
+                        shared.backlog.remove(to_send.sealed.encoded_len());
                     }
                     partition.publish_queue_len(&state);
                     let payload = state.queue.in_flight_payload(to_send.name).expect("just sent");
@@ -124,10 +115,7 @@ impl BrokerSender {
                     drop(state);
                     gathered.push(Gathered { partition, to_send, reservation, size });
                 }
-                Err(idle) => {
-                    drop(state);
-                    self.list_idle(&partition, idle, shared);
-                }
+                Err(idle) => self.list_idle(&partition, &mut state, idle, shared),
             }
         }
         gathered

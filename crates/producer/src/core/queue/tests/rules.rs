@@ -357,6 +357,8 @@ fn a_batch_fails_when_its_retries_or_its_time_are_used_up() {
     assert_eq!(seen, [(1, true), (2, false)]);
     assert!(matches!(setup.refuse(sent.name, ErrorCode::NotEnoughReplicas), Verdict::Stale));
     assert!(setup.queue.is_empty());
+    setup.push(1);
+    assert_eq!(numbers(setup.send().stamp), (numbers(sent.stamp).0 + 1, 0), "they left a gap");
 }
 
 #[test]
