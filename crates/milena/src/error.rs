@@ -42,6 +42,9 @@ pub enum BuildError {
     /// A producer's settings contradict each other.
     #[error(transparent)]
     Producer(#[from] milena_producer::ConfigError),
+    /// A consumer's settings cannot work.
+    #[error(transparent)]
+    Consumer(#[from] milena_consumer::InvalidConfig),
 }
 
 /// A property with a value that this version cannot honour, where its absence would matter.

@@ -7,8 +7,9 @@ use milena_client::{Client, Env, MetadataHandle};
 
 use crate::builder::KafkaBuilder;
 use crate::config::{ClientProperties, Properties};
+use crate::consumer_builder::ConsumerBuilder;
 use crate::error::ConnectError;
-use crate::producer::ProducerBuilder;
+use crate::producer_builder::ProducerBuilder;
 
 /// A connection to one Kafka cluster, from which producers, consumers and administration are made.
 ///
@@ -71,6 +72,16 @@ impl Kafka {
     /// Begins to make a producer: idempotent, `acks=all`, Kafka's defaults.
     pub fn producer(&self) -> ProducerBuilder {
         ProducerBuilder::new(self.client.clone(), self.properties.as_deref())
+    }
+
+    /// Begins to make a consumer of partitions that the program chooses, without a group.
+    pub fn consumer(&self) -> ConsumerBuilder {
+        ConsumerBuilder::new(self.client.clone(), self.properties.as_deref())
+    }
+
+    /// Administration: topics, configurations, the cluster.
+    pub fn admin(&self) -> milena_admin::Admin {
+        milena_admin::Admin::new(self.client.clone())
     }
 
     /// The numbers of this handle and of everything made from it, under Kafka's names.

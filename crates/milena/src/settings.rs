@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use milena_client::env::TcpConnector;
 use milena_client::{ClientConfig, MetadataRecovery};
+use milena_consumer::{ConsumerConfig, IsolationLevel, OffsetReset};
 use milena_producer::ProducerConfig;
 
-use crate::config::choices::{AddressFamily, DnsLookup, MetadataRecoveryStrategy};
+use crate::config::choices::{self, AddressFamily, DnsLookup, MetadataRecoveryStrategy};
 use crate::config::{
-    ClientProperties, CommonProperties, ConfigWarning, ProducerProperties,
+    ClientProperties, CommonProperties, ConfigWarning, ConsumerProperties, ProducerProperties,
 };
 use crate::error::Unsupported;
 
@@ -113,3 +114,29 @@ pub(crate) fn producer_config(properties: ProducerProperties) -> Result<Producer
     Ok(config)
 }
 
+pub(crate) fn consumer_config(properties: ConsumerProperties) -> Result<ConsumerConfig, Unsupported> {
+    if let Some(group_id) = properties.group_id {
+        let instead = "leave it out, and assign partitions";
+        return Err(Unsupported { property: "group.id", asked: format!("the group {group_id}"), instead });
+    }
+    let mut config = ConsumerConfig::default();
+    config.auto_offset_reset = match properties.auto_offset_reset {
+        choices::OffsetReset::Earliest => OffsetReset::Earliest,
+        choices::OffsetReset::Latest => OffsetReset::Latest,
+        choices::OffsetReset::ByDuration(duration) => OffsetReset::ByDuration(duration),
+        choices::OffsetReset::None => OffsetReset::None,
+    };
+    config.isolation_level = match properties.isolation_level {
+        choices::IsolationLevel::ReadUncommitted => IsolationLevel::ReadUncommitted,
+        choices::IsolationLevel::ReadCommitted => IsolationLevel::ReadCommitted,
+    };
+    config.fetch_min_bytes = properties.fetch_min_bytes;
+    config.fetch_max_bytes = properties.fetch_max_bytes;
+    config.fetch_max_wait = properties.fetch_max_wait;
+    config.max_partition_fetch_bytes = properties.max_partition_fetch_bytes;
+    config.prefetch_bytes = properties.prefetch_bytes.unwrap_or(config.prefetch_bytes);
+    config.check_crcs = properties.check_crcs;
+    config.client_rack = properties.common.client_rack;
+    config.allow_auto_create_topics = properties.allow_auto_create_topics;
+    Ok(config)
+}

@@ -1,0 +1,325 @@
+//! `milena consume`: records of a topic, on standard output.
+
+mod format;
+mod limits;
+mod start;
+mod template;
+
+use std::collections::BTreeMap;
+
+use clap::{Args, ValueEnum};
+use milena::consumer::RecvError;
+use milena::{Consumer, ErrorCode, Kafka, RecordBatch, TopicPartition};
+
+use crate::args;
+use crate::cluster::ClusterArgs;
+use crate::escape::unescape;
+use crate::failure::Failure;
+use crate::output::Output;
+use format::Format;
+pub(crate) use format::ShownRecord;
+use limits::Limits;
+use start::Start;
+use template::Template;
+
+/// With `--exit`, how often to look whether a position has passed over the last records, which may be none that are shown.
+const POSITIONS_LOOKED_AT_EVERY: std::time::Duration = std::time::Duration::from_millis(100);
+
+#[derive(Args, Debug)]
+#[command(after_long_help = args::examples(EXAMPLES))]
+pub(crate) struct ConsumeArgs {
+    #[command(flatten)]
+    cluster: ClusterArgs,
+
+    /// The topic to read. May be repeated.
+    #[arg(short, long = "topic", required = true, value_name = "TOPIC")]
+    topics: Vec<String>,
+
+    /// A partition to read; all of them without it. May be repeated.
+    #[arg(short, long = "partition", value_name = "NUMBER")]
+    partitions: Vec<i32>,
+
+    /// Where to begin: beginning, end, an offset (42), a number of last records of each partition (-10), or a time
+    /// (2026-11-23T10:00:00Z, UTC without an offset; or @ and milliseconds).
+    #[arg(long, value_name = "START", default_value = "end", allow_hyphen_values = true)]
+    from: Start,
+
+    /// Ends after this many records.
+    #[arg(short = 'n', long, value_name = "NUMBER")]
+    count: Option<u64>,
+
+    /// Ends at the end of the partitions, as it was at the beginning.
+    #[arg(short, long)]
+    exit: bool,
+
+    /// How records are shown.
+    #[arg(short, long, value_enum, default_value_t = OutputKind::Text)]
+    output: OutputKind,
+
+    #[arg(short, long, value_name = "TEMPLATE", conflicts_with = "output", help = template::HELP, verbatim_doc_comment)]
+    format: Option<String>,
+
+    /// Shows keys before values, and this between them; understands \t, \xHH and so on.
+    #[arg(short = 'K', long, value_name = "SEPARATOR", conflicts_with = "format")]
+    key_separator: Option<String>,
+
+    /// What is shown for null, except in JSON.
+    #[arg(short = 'Z', long, value_name = "TEXT", default_value = "")]
+    null: String,
+
+    /// Goes on after an error: past what is damaged, and with the other partitions. The exit code is 1 all the same.
+    #[arg(long)]
+    keep_going: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum OutputKind {
+    /// Values, one a line.
+    Text,
+    /// JSON objects, one a line, which `produce --json` reads; bytes that are no text are base64.
+    Json,
+}
+
+const EXAMPLES: &[(&str, &str)] = &[
+    ("Follow a topic", "milena consume -b localhost:9092 -t orders"),
+    ("All there is, as JSON", "milena consume -b localhost:9092 -t orders --from beginning --exit -o json"),
+    ("The last ten records of partition 3", "milena consume -b localhost:9092 -t orders -p 3 --from -10 -e"),
+    ("One record by its offset", "milena consume -b localhost:9092 -t orders -p 3 --from 42 -n 1"),
+    ("Since this morning", "milena consume -b localhost:9092 -t orders --from 2026-11-23T06:00:00Z -e"),
+    ("By a template", r"milena consume -b localhost:9092 -t orders -f '%t-%p@%o %k: %s (%h)\n'"),
+    (
+        "Committed transactions only",
+        "milena consume -b localhost:9092 -t orders -X isolation.level=read_committed",
+    ),
+];
+
+pub(crate) async fn run(args: ConsumeArgs) -> Result<(), Failure> {
+    let shown = Shown { format: args.format()?, null: args.null.clone().into_bytes() };
+    // What to do when an offset is gone depends on whether it was asked for.
+    let reset = match args.from {
+        Start::Offset(_) => "none",
+        Start::End => "latest",
+        Start::Beginning | Start::Tail(_) | Start::Timestamp(_) => "earliest",
+    };
+    let defaults = [
+        ("client.id", "milena-consume"),
+        ("auto.offset.reset", reset),
+        ("allow.auto.create.topics", "false"),
+    ];
+    let kafka = args.cluster.connect(&defaults).await?;
+    read(&args, &kafka, &shown).await
+}
+
+impl ConsumeArgs {
+    fn format(&self) -> Result<Format, Failure> {
+        if let Some(template) = &self.format {
+            let template = Template::parse(template);
+            return template
+                .map(Format::Template)
+                .map_err(|error| Failure::Usage(format!("--format: {error}")));
+        }
+        if self.output == OutputKind::Json {
+            return Ok(Format::Json);
+        }
+        let key_separator = self.key_separator.as_deref().map(unescape).transpose();
+        let key_separator =
+            key_separator.map_err(|error| Failure::Usage(format!("--key-separator: {error}")))?;
+        Ok(Format::Text { key_separator })
+    }
+}
+
+async fn read(args: &ConsumeArgs, kafka: &Kafka, shown: &Shown) -> Result<(), Failure> {
+    let mut consumer = kafka.consumer().build().await?;
+    let partitions = partitions(args, kafka).await?;
+    let ends = consumer.end_offsets(&partitions).await.map_err(Failure::operation)?;
+    let starts = start_offsets(args.from, &consumer, &partitions, &ends).await?;
+    if args.exit || !args.partitions.is_empty() {
+        consumer.assign(partitions);
+    } else {
+        for topic in &args.topics {
+            consumer.assign_topic(topic.as_str()).await.map_err(Failure::operation)?;
+        }
+    }
+    let mut limits = Limits { count: args.count, ends: args.exit.then_some(ends) };
+    for (partition, start) in &starts {
+        consumer.seek(partition, *start).map_err(Failure::operation)?;
+        limits.advance(partition, *start);
+    }
+    let mut reading = Reading {
+        consumer,
+        limits,
+        shown,
+        output: Output::stdout(),
+        buffer: Vec::new(),
+        keep_going: args.keep_going,
+        errors: 0,
+    };
+    let result = reading.run().await;
+    reading.output.flush()?;
+    result
+}
+
+/// The partitions that were asked for, or all.
+async fn partitions(args: &ConsumeArgs, kafka: &Kafka) -> Result<Vec<TopicPartition>, Failure> {
+    let mut partitions = Vec::new();
+    for topic in &args.topics {
+        let description = kafka.admin().describe_topic(topic).await.map_err(|error| match error.code() {
+            Some(ErrorCode::UnknownTopicOrPartition) => Failure::Operation(format!(
+                "topic {topic} does not exist; `milena topic list` shows those that do, `milena topic create {topic}` makes it"
+            )),
+            _ => Failure::operation(error),
+        })?;
+        let there_are = description.partitions.len();
+        if let Some(unknown) = args.partitions.iter().find(|wanted| !(0..there_are as i32).contains(wanted)) {
+            return Err(Failure::Operation(format!(
+                "topic {topic} has {there_are} partitions, and no {unknown}"
+            )));
+        }
+        let all = description.partitions.iter().map(|partition| partition.partition);
+        let wanted =
+            all.filter(|partition| args.partitions.is_empty() || args.partitions.contains(partition));
+        partitions.extend(wanted.map(|partition| TopicPartition::new(topic.as_str(), partition)));
+    }
+    Ok(partitions)
+}
+
+/// The offset to begin at, in each partition.
+async fn start_offsets(
+    start: Start,
+    consumer: &Consumer,
+    partitions: &[TopicPartition],
+    ends: &BTreeMap<TopicPartition, i64>,
+) -> Result<BTreeMap<TopicPartition, i64>, Failure> {
+    match start {
+        Start::End => Ok(ends.clone()),
+        Start::Offset(offset) => Ok(partitions.iter().map(|partition| (partition.clone(), offset)).collect()),
+        Start::Beginning => consumer.beginning_offsets(partitions).await.map_err(Failure::operation),
+        Start::Tail(count) => {
+            let mut starts = consumer.beginning_offsets(partitions).await.map_err(Failure::operation)?;
+            for (partition, start) in &mut starts {
+                *start = (*start).max(ends.get(partition).map_or(0, |end| end - count));
+            }
+            Ok(starts)
+        }
+        Start::Timestamp(timestamp) => {
+            let times = partitions.iter().map(|partition| (partition.clone(), timestamp));
+            let found = consumer.offsets_for_times(times).await.map_err(Failure::operation)?;
+            let start =
+                |(partition, found): (TopicPartition, Option<milena::consumer::OffsetAndTimestamp>)| {
+                    let offset = found.map(|found| found.offset).or_else(|| ends.get(&partition).copied());
+                    (partition, offset.unwrap_or(0))
+                };
+            Ok(found.into_iter().map(start).collect())
+        }
+    }
+}
+
+/// How records are shown.
+struct Shown {
+    format: Format,
+    null: Vec<u8>,
+}
+
+struct Reading<'a> {
+    consumer: Consumer,
+    limits: Limits,
+    shown: &'a Shown,
+    output: Output,
+    buffer: Vec<u8>,
+    keep_going: bool,
+    errors: u64,
+}
+
+impl Reading<'_> {
+    async fn run(&mut self) -> Result<(), Failure> {
+        while !self.limits.are_reached() {
+            match self.next().await {
+                Some(Ok(Some(batch))) => self.show(&batch)?,
+                Some(Ok(None)) => break,
+                Some(Err(error)) => self.pass(&error)?,
+                None => self.look_at_positions(),
+            }
+        }
+        match self.errors {
+            0 => Ok(()),
+            1 => Err(Failure::operation("went on after an error")),
+            errors => Err(Failure::Operation(format!("went on after {errors} errors"))),
+        }
+    }
+
+    /// The next batch. What was written before is brought to the reader first if there is something to wait for; `None` when it
+    /// is time to look at the positions.
+    async fn next(&mut self) -> Option<Result<Option<RecordBatch>, RecvError>> {
+        tokio::select! {
+            biased;
+            next = self.consumer.next() => return Some(next),
+            () = std::future::ready(()) => {}
+        }
+        if let Err(error) = self.output.flush() {
+            // Told again by the next write.
+            tracing::debug!(?error, "the output cannot be written");
+        }
+        let has_ends = self.limits.ends.is_some();
+        let env = self.consumer.client().env().clone();
+        tokio::select! {
+            biased;
+            next = self.consumer.next() => Some(next),
+            () = env.sleep(POSITIONS_LOOKED_AT_EVERY), if has_ends => None,
+        }
+    }
+
+    fn show(&mut self, batch: &RecordBatch) -> Result<(), Failure> {
+        self.buffer.clear();
+        let partition = batch.topic_partition();
+        for record in batch {
+            if !self.limits.take(partition, record.offset) {
+                break;
+            }
+            let record = ShownRecord::new(batch.topic(), batch.partition(), &record);
+            self.shown.format.write(&record, &self.shown.null, &mut self.buffer);
+        }
+        self.output.write(&self.buffer)?;
+        self.advance(partition, batch.next_offset());
+        Ok(())
+    }
+
+    /// The last offsets of a partition may be none of records: markers of transactions, what was aborted or compacted.
+    fn look_at_positions(&mut self) {
+        for partition in self.limits.unfinished() {
+            if let Ok(Some(position)) = self.consumer.position(&partition) {
+                self.advance(&partition, position.offset);
+            }
+        }
+    }
+
+    fn advance(&mut self, partition: &TopicPartition, position: i64) {
+        if self.limits.advance(partition, position) {
+            // It is assigned: positions of others are not looked at.
+            let _paused = self.consumer.pause(std::slice::from_ref(partition));
+        }
+    }
+
+    /// Ends reading, or says what is passed over.
+    fn pass(&mut self, error: &RecvError) -> Result<(), Failure> {
+        match error {
+            // Attempts go on by themselves.
+            RecvError::Broker { .. } => {
+                eprintln!("{error}");
+                return Ok(());
+            }
+            _ if !self.keep_going => return Err(Failure::operation(error)),
+            _ => {}
+        }
+        eprintln!("{error}");
+        self.errors += 1;
+        match (error, error.partition()) {
+            (RecvError::Corrupt { partition, next_offset: Some(next), .. }, _) => {
+                self.consumer.seek(partition, *next).map_err(Failure::operation)?;
+            }
+            // It stands still: nothing more will come of it.
+            (_, Some(partition)) => self.advance(partition, i64::MAX),
+            (_, None) => return Err(Failure::operation(error)),
+        }
+        Ok(())
+    }
+}

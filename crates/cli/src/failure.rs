@@ -1,0 +1,96 @@
+//! How a command ends when it does not end well, and with which exit code.
+
+use std::fmt;
+use std::process::ExitCode;
+
+use milena::{BuildError, ConnectError};
+
+use crate::interrupt::Signal;
+
+/// Why a command stopped. What is printed says what to do.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The operation failed, wholly or in part.
+    Operation(String),
+    /// The command line or a property is wrong.
+    Usage(String),
+    /// No broker answered.
+    Unreachable(String),
+    /// Stopped by a signal, after what was begun was brought to an end.
+    Interrupted(Signal),
+    /// Whoever read the output has enough of it, as `head` does: an ordinary end.
+    OutputClosed,
+}
+
+impl Failure {
+    pub(crate) fn operation(error: impl fmt::Display) -> Self {
+        Self::Operation(error.to_string())
+    }
+
+    pub(crate) fn usage(error: impl fmt::Display) -> Self {
+        Self::Usage(error.to_string())
+    }
+
+    /// The exit code, as `--help` documents it.
+    pub(crate) fn exit_code(&self) -> u8 {
+        match self {
+            Self::OutputClosed => 0,
+            Self::Operation(_) => 1,
+            Self::Usage(_) => 2,
+            Self::Unreachable(_) => 3,
+            Self::Interrupted(signal) => signal.exit_code(),
+        }
+    }
+
+    /// Says what happened, where there is something to say, and ends the process.
+    pub(crate) fn report(&self) -> ExitCode {
+        match self {
+            Self::Operation(message) | Self::Usage(message) | Self::Unreachable(message) => {
+                for line in message.lines() {
+                    eprintln!("{} {line}", console::style("error:").red().bold().for_stderr());
+                }
+            }
+            Self::Interrupted(_) | Self::OutputClosed => {}
+        }
+        ExitCode::from(self.exit_code())
+    }
+}
+
+impl From<ConnectError> for Failure {
+    fn from(error: ConnectError) -> Self {
+        match error {
+            ConnectError::Cluster(error) => Self::Unreachable(format!(
+                "no broker answered: {error}; is -b right? `milena broker` starts one here"
+            )),
+            error => Self::usage(error),
+        }
+    }
+}
+
+impl From<BuildError> for Failure {
+    fn from(error: BuildError) -> Self {
+        Self::usage(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exit_codes_are_those_that_the_help_documents() {
+        let help = crate::args::EXIT_CODES;
+        for (failure, meaning) in [
+            (Failure::OutputClosed, "done"),
+            (Failure::operation(""), "failed"),
+            (Failure::usage(""), "command line"),
+            (Failure::Unreachable(String::new()), "no broker"),
+            (Failure::Interrupted(Signal::Interrupt), "Ctrl-C"),
+            (Failure::Interrupted(Signal::Terminate), "SIGTERM"),
+        ] {
+            let code = failure.exit_code().to_string();
+            let line = help.lines().find(|line| line.trim_start().starts_with(&format!("{code} ")));
+            assert!(line.is_some_and(|line| line.contains(meaning)), "{code}: {line:?}");
+        }
+    }
+}

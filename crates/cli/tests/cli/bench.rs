@@ -1,0 +1,75 @@
+//! `milena bench`.
+
+use serde_json::Value;
+
+use crate::support::{Broker, Ended, milena};
+
+const FIELDS: [&str; 11] = [
+    "client",
+    "op",
+    "records",
+    "size",
+    "compression",
+    "wall_s",
+    "rps",
+    "mbps",
+    "cpu_user_s",
+    "cpu_sys_s",
+    "cpu_us_per_record",
+];
+const LATENCIES: [&str; 5] = ["p50_us", "p90_us", "p99_us", "p999_us", "max_us"];
+
+/// The one line of JSON, with all fields that every operation has.
+fn report(ended: Ended) -> Value {
+    let stdout = ended.success();
+    assert_eq!(stdout.lines().count(), 1, "{stdout}");
+    let report: Value = serde_json::from_str(&stdout).unwrap();
+    for field in FIELDS {
+        assert!(!report[field].is_null(), "{field} is missing in {stdout}");
+    }
+    report
+}
+
+#[test]
+fn every_operation_runs_on_an_embedded_broker() {
+    for (operation, latencies, first_ack) in [
+        ("produce", false, false),
+        ("consume", false, false),
+        ("latency", true, true),
+        ("e2e", true, false),
+        ("first", false, true),
+    ] {
+        let arguments =
+            ["bench", operation, "--records", "200", "--warmup", "20", "--rate", "2000", "--headers"];
+        let arguments = if operation == "first" { &arguments[..2] } else { &arguments[..] };
+        let report = report(milena(&[arguments, &["-z", "lz4", "-q"]].concat()));
+        assert_eq!((report["client"].as_str(), report["op"].as_str()), (Some("milena"), Some(operation)));
+        assert_eq!(report["compression"], "lz4");
+        let records = report["records"].as_u64().unwrap();
+        // Whole batches are read.
+        assert!(if operation == "first" { records == 1 } else { (180..=220).contains(&records) }, "{report}");
+        assert_eq!(LATENCIES.iter().all(|field| report[field].is_f64()), latencies, "{report}");
+        assert_eq!(report["first_ack_ms"].is_f64(), first_ack, "{report}");
+    }
+}
+
+#[test]
+fn what_produce_writes_consume_reads_on_a_given_broker() {
+    let broker = Broker::start(&[]);
+    let produced = report(broker.milena(&[
+        "bench",
+        "produce",
+        "--records",
+        "3000",
+        "--size",
+        "50",
+        "--partitions",
+        "3",
+    ]));
+    assert_eq!(produced["records"], 3000);
+    assert_eq!(broker.milena(&["topic", "list"]).success(), "bench  3 partitions\n");
+    let consumed = report(broker.milena(&["bench", "consume", "--records", "3000"]));
+    assert_eq!(consumed["records"], 3000);
+    let stderr = broker.milena(&["bench", "consume", "--records", "3001"]).failure(1);
+    assert!(stderr.contains("3000 records, not 3001"), "{stderr}");
+}
