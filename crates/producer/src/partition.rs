@@ -169,8 +169,10 @@ impl Partition {
         let Some((buffer, reservation)) = room else { return Err(NotAppended::NeedsMemory { bytes }) };
         let opened_at = now();
         state.used_at = Some(opened_at);
+        let mut builder = BatchBuilder::new(buffer, rules.batch_size);
+        builder.reserve(reservation.bytes());
         let open = state.open.insert(OpenBatch {
-            builder: BatchBuilder::new(buffer, rules.batch_size),
+            builder,
             delivery: BatchDelivery::begin(self.topic_partition.clone()),
             reservation,
             first_record: state.next_record,
@@ -232,6 +234,8 @@ impl OpenBatch {
         match rules.memory.try_reserve(wanted - reserved) {
             Some(more) => {
                 self.reservation.merge(more);
+                // The buffer takes what was reserved; left to itself it would double beyond that.
+                self.builder.reserve(wanted);
                 true
             }
             None => false,

@@ -87,6 +87,13 @@ impl BatchBuilder {
         self.append(record.timestamp, record.key, record.value, EncodedHeaders::Raw(record.raw_headers()))
     }
 
+    /// Makes the buffer large enough for a batch of `size` bytes, header included, and not larger: whoever counts memory calls
+    /// this as the budget allows. Without it the buffer doubles when it is full.
+    pub fn reserve(&mut self, size: usize) {
+        let section_len = size.saturating_sub(BATCH_HEADER_LEN);
+        self.section.reserve_exact(section_len.saturating_sub(self.section.len()));
+    }
+
     /// Whether no record has been appended.
     pub fn is_empty(&self) -> bool {
         self.record_count == 0
