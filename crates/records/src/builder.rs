@@ -87,11 +87,16 @@ impl BatchBuilder {
         self.append(record.timestamp, record.key, record.value, EncodedHeaders::Raw(record.raw_headers()))
     }
 
-    /// Makes the buffer large enough for a batch of `size` bytes, header included, and not larger: whoever counts memory calls
-    /// this as the budget allows. Without it the buffer doubles when it is full.
+    /// Makes the buffer large enough for a batch of `size` bytes, header included, and not larger: for those who count memory.
+    /// Without it the buffer doubles when it is full.
     pub fn reserve(&mut self, size: usize) {
         let section_len = size.saturating_sub(BATCH_HEADER_LEN);
-        self.section.reserve_exact(section_len.saturating_sub(self.section.len()));
+        if section_len > self.buffer.capacity() {
+            // `BytesMut::reserve` would double it.
+            let mut larger = BytesMut::with_capacity(section_len);
+            larger.extend_from_slice(&self.buffer[..self.section_len]);
+            self.buffer = larger;
+        }
     }
 
     /// Whether no record has been appended.
@@ -184,7 +189,8 @@ impl BatchBuilder {
     #[cold]
     fn extend_buffer(&mut self, len: usize) {
         let chunk = self.section_len + EXTENSION_LEN;
-        self.buffer.resize(len.max(chunk.min(self.section_len_max)), 0);
+        let wanted = chunk.min(self.section_len_max).min(self.buffer.capacity());
+        self.buffer.resize(len.max(wanted), 0);
     }
 }
 

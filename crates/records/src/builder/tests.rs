@@ -82,3 +82,19 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_reserved_buffer_takes_no_more_than_was_reserved() {
+    let mut builder = BatchBuilder::new(BytesMut::new(), 64 << 10);
+    let value = [0; 1_000];
+    for size in [4 << 10, 8 << 10, 16 << 10, 64 << 10] {
+        builder.reserve(size);
+        let parts = RecordParts { value: Some(&value), ..Default::default() };
+        while builder.size() + BatchBuilder::upper_bound(&parts) <= size {
+            builder.try_append(&parts).unwrap();
+        }
+        let capacity = builder.buffer.capacity();
+        assert!(capacity <= size, "{capacity} bytes for a batch of {size}");
+    }
+    assert_eq!(builder.record_count(), 64);
+}
