@@ -6,4 +6,4 @@ mod target;
 
 pub use peer::{Peer, PeerKind};
 pub use sample::{WireRecord, sample_records};
-pub use target::{Target, real_kafka, unique};
+pub use target::{Target, unique};
