@@ -6,19 +6,27 @@ use bytes::Bytes;
 
 /// Bytes of decompression buffers that are kept for reuse.
 const POOL_BYTES_MAX: usize = 4 << 20;
+/// How many buffers are kept at most.
+const POOL_BUFFERS_MAX: usize = 64;
 /// Frames that wait to be received into again; a connection keeps as many.
 const FRAMES_MAX: usize = 2;
 
 /// Decompression buffers that nobody uses just now.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct BufferPool {
     buffers: Mutex<Pooled>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Pooled {
     buffers: Vec<Vec<u8>>,
     bytes: usize,
+}
+
+impl Default for BufferPool {
+    fn default() -> Self {
+        Self { buffers: Mutex::new(Pooled { buffers: Vec::with_capacity(POOL_BUFFERS_MAX), bytes: 0 }) }
+    }
 }
 
 impl BufferPool {
@@ -34,7 +42,9 @@ impl BufferPool {
     pub(crate) fn put(&self, mut buffer: Vec<u8>) {
         buffer.clear();
         let mut pooled = self.buffers.lock().unwrap_or_else(PoisonError::into_inner);
-        if buffer.capacity() > 0 && pooled.bytes + buffer.capacity() <= POOL_BYTES_MAX {
+        let has_room =
+            pooled.buffers.len() < POOL_BUFFERS_MAX && pooled.bytes + buffer.capacity() <= POOL_BYTES_MAX;
+        if buffer.capacity() > 0 && has_room {
             pooled.bytes += buffer.capacity();
             pooled.buffers.push(buffer);
         }
@@ -42,9 +52,15 @@ impl BufferPool {
 }
 
 /// Frames whose last slice is gone, on their way back to the connection that receives into them again.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct FrameReturn {
     frames: Mutex<Vec<Bytes>>,
+}
+
+impl Default for FrameReturn {
+    fn default() -> Self {
+        Self { frames: Mutex::new(Vec::with_capacity(FRAMES_MAX)) }
+    }
 }
 
 impl FrameReturn {

@@ -6,11 +6,12 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use milena_client::Client;
-use milena_client::metrics::ConsumerMetrics;
+use milena_client::connection::ConnectionWatch;
+use milena_client::metrics::{ClientKind, ConsumerMetrics, TopicFetch};
 use tokio::sync::{Notify, watch};
 
 use crate::config::ConsumerConfig;
-use crate::core::{Delivery, Subscription, SubscriptionConfig};
+use crate::core::{Delivery, Effects, Subscription, SubscriptionConfig};
 use crate::decode;
 
 /// The subscription behind one lock, which is taken once per fetch and per batch, and never held across a suspension; and the
@@ -25,6 +26,8 @@ pub(crate) struct Shared {
     pub(crate) manager: Notify,
     closing: watch::Sender<bool>,
     pub(crate) metrics: Arc<ConsumerMetrics>,
+    /// Counts the connections of the fetch loops.
+    pub(crate) connections: ConnectionWatch,
 }
 
 struct State {
@@ -55,6 +58,7 @@ impl Shared {
         let client_id = client.config().connection.client_id.as_deref().unwrap_or_default();
         Self {
             metrics: ConsumerMetrics::new(client.metrics_registry(), client_id),
+            connections: client.watch_connections(ClientKind::Consumer),
             client,
             config,
             state: Mutex::new(State { subscription, application: None, loops: BTreeMap::new() }),
@@ -125,25 +129,40 @@ impl Shared {
 
     /// Wakes outside of the lock, so that nobody wakes up only to wait for it.
     fn ring(&self, mut state: MutexGuard<'_, State>) {
-        let wakes = state.subscription.take_wakes();
-        let application = state.application.take_if(|_| wakes.application);
+        let effects = state.subscription.take_effects();
+        let application = state.application.take_if(|_| effects.application);
         let bells: Vec<_> =
-            wakes.nodes.iter().filter_map(|node_id| state.loops.get(node_id).cloned()).collect();
+            effects.nodes.iter().filter_map(|node_id| state.loops.get(node_id).cloned()).collect();
         drop(state);
         if let Some(waker) = application {
             waker.wake();
         }
-        if wakes.decoder {
+        if effects.decoder {
             self.decoder.notify_one();
         }
-        if wakes.manager {
+        if effects.manager {
             self.manager.notify_one();
         }
         for bell in bells {
             bell.notify.notify_one();
         }
-        if wakes.metadata {
+        if effects.metadata {
             self.client.metadata().request_update();
+        }
+        self.record(effects);
+    }
+
+    fn record(&self, effects: Effects) {
+        for consumed in effects.consumed {
+            let topics = consumed.iter().map(|(topic, (records, bytes))| TopicFetch {
+                topic,
+                records: *records,
+                bytes: *bytes,
+            });
+            self.metrics.record_consumed(self.metrics_time(), topics);
+        }
+        for (partition, replica) in effects.preferred_replicas {
+            self.metrics.set_preferred_read_replica(&partition.topic, partition.partition, replica);
         }
     }
 }

@@ -21,7 +21,7 @@ fn batch() -> RecordBatch {
         frame: FrameLease::new(Bytes::new(), Arc::new(FrameReturn::default())),
     };
     let partition = TopicPartition::new("orders", 3);
-    let Decoded { batch, rest, error } =
+    let Decoded { batch, rest, error, .. } =
         Decoder::new(true, 1 << 20, 1 << 20).decode(&partition, Generation(1), fetched);
     assert!(rest.is_none() && error.is_none());
     batch

@@ -56,6 +56,8 @@ pub struct Consumer {
     current: Option<RecordBatch>,
     /// What `poll` found behind records, and tells at the next call.
     found_error: Option<RecvError>,
+    /// A call waits for records, or did when it was dropped.
+    polling: bool,
     closed: bool,
     manager: Option<Task>,
     _decoder: Task,
@@ -80,6 +82,7 @@ impl Consumer {
             interests: BTreeMap::new(),
             current: None,
             found_error: None,
+            polling: false,
             closed: false,
             manager: Some(manager),
             _decoder: decoder,

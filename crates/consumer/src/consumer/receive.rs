@@ -69,12 +69,10 @@ impl Consumer {
             if polled.len() >= records_max {
                 break;
             }
-            next = match self.shared.with(|subscription| subscription.poll_delivery()) {
-                Some(Delivery::Batch(batch)) => {
-                    self.record_delivery(&batch);
-                    Some(batch)
-                }
-                Some(Delivery::Error(error)) => {
+            next = match self.shared.with(|subscription| subscription.poll_delivery()).map(|it| self.take(it))
+            {
+                Some(Ok(batch)) => Some(batch),
+                Some(Err(error)) => {
                     self.found_error = Some(error);
                     None
                 }
@@ -94,14 +92,33 @@ impl Consumer {
         if let Some(rest) = self.current.take().filter(|rest| !rest.is_empty()) {
             return Poll::Ready(Ok(Some(rest)));
         }
-        match self.shared.poll_delivery(cx) {
-            Poll::Ready(Delivery::Batch(batch)) => {
-                self.record_delivery(&batch);
-                Poll::Ready(Ok(Some(batch)))
+        if !self.polling {
+            self.polling = true;
+            self.shared.metrics.record_poll_started(self.shared.metrics_time());
+        }
+        let delivery = match self.shared.poll_delivery(cx) {
+            Poll::Ready(delivery) => self.take(delivery).map(Some),
+            Poll::Pending if self.interests.is_empty() => Err(RecvError::NothingAssigned),
+            Poll::Pending => return Poll::Pending,
+        };
+        self.polling = false;
+        self.shared.metrics.record_poll_ended(self.shared.metrics_time());
+        Poll::Ready(delivery)
+    }
+
+    fn take(&self, delivery: Delivery) -> Result<RecordBatch, RecvError> {
+        match delivery {
+            Delivery::Error(error) => Err(error),
+            Delivery::Batch { batch, lag, lead } => {
+                let (now, metrics) = (self.shared.metrics_time(), &self.shared.metrics);
+                if let Some(lag) = lag {
+                    metrics.record_lag(now, batch.topic(), batch.partition(), lag);
+                }
+                if let Some(lead) = lead {
+                    metrics.record_lead(now, batch.topic(), batch.partition(), lead);
+                }
+                Ok(batch)
             }
-            Poll::Ready(Delivery::Error(error)) => Poll::Ready(Err(error)),
-            Poll::Pending if self.interests.is_empty() => Poll::Ready(Err(RecvError::NothingAssigned)),
-            Poll::Pending => Poll::Pending,
         }
     }
 
@@ -117,14 +134,6 @@ impl Consumer {
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                 Poll::Pending => return Poll::Pending,
             }
-        }
-    }
-
-    fn record_delivery(&self, batch: &RecordBatch) {
-        let partition = batch.topic_partition();
-        let (now, metrics) = (self.shared.metrics_time(), &self.shared.metrics);
-        if let Some(lag) = self.shared.with(|subscription| subscription.lag(partition)) {
-            metrics.record_lag(now, batch.topic(), batch.partition(), lag);
         }
     }
 }

@@ -1,6 +1,9 @@
 //! How many bytes may be fetched ahead of the application. Pure.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::subscription::ConsumedFetch;
 
 /// What a received frame occupies at least: brokers answer small fetches in frames of a few hundred bytes, and the room in which
 /// a socket is read is larger.
@@ -31,6 +34,7 @@ struct Frame {
     bytes: usize,
     /// The frame is in memory as long as one of these is.
     parts: usize,
+    consumed: ConsumedFetch,
 }
 
 impl Budget {
@@ -53,19 +57,29 @@ impl Budget {
         self.next_frame += 1;
         let bytes = frame_bytes.max(FRAME_BYTES_MIN);
         self.charge(node_id, bytes);
-        self.frames.insert(id, Frame { node_id, bytes, parts });
+        self.frames.insert(id, Frame { node_id, bytes, parts, consumed: ConsumedFetch::new() });
         id
     }
 
-    /// One part of a frame was handed over or dropped.
-    pub(crate) fn finish_part(&mut self, id: FrameId) {
+    /// Something of a frame was handed to the application.
+    pub(crate) fn count_consumed(&mut self, id: FrameId, topic: &Arc<str>, records: usize, bytes: usize) {
         let Some(frame) = self.frames.get_mut(&id) else { return };
+        let (records_before, bytes_before) = frame.consumed.entry(topic.clone()).or_default();
+        *records_before += records as u64;
+        *bytes_before += bytes as u64;
+    }
+
+    /// One part of a frame was handed over or dropped. After the last one, tells what was handed over of the frame, if anything
+    /// was.
+    pub(crate) fn finish_part(&mut self, id: FrameId) -> Option<ConsumedFetch> {
+        let frame = self.frames.get_mut(&id)?;
         frame.parts -= 1;
-        if frame.parts == 0 {
-            let Frame { node_id, bytes, .. } = *frame;
-            self.frames.remove(&id);
-            self.release(node_id, bytes);
+        if frame.parts > 0 {
+            return None;
         }
+        let Frame { node_id, bytes, consumed, .. } = self.frames.remove(&id)?;
+        self.release(node_id, bytes);
+        Some(consumed).filter(|consumed| !consumed.is_empty())
     }
 
     /// Accounts for a reservation, or for bytes that decompression brought.

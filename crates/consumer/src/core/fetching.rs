@@ -74,8 +74,19 @@ pub(crate) struct Ready {
     /// What the budget counts for it beside the frame.
     pub(crate) charged_bytes: usize,
     pub(crate) node_id: i32,
-    /// The frame of which this is the last part of this partition.
-    pub(crate) finishes: Option<FrameId>,
+    /// Bytes of its batches as they were received.
+    pub(crate) received_bytes: usize,
+    /// Where it came from, unless the application has had it before.
+    pub(crate) frame: Option<FrameId>,
+    /// Whether it is the last of its partition in the frame.
+    pub(crate) finishes_frame: bool,
+}
+
+impl Ready {
+    /// The frame that this partition needs no more once this is handed over.
+    pub(crate) fn finished_frame(&self) -> Option<FrameId> {
+        self.frame.filter(|_| self.finishes_frame)
+    }
 }
 
 /// What a partition had in memory when it left [`Fetching`], to be given back to the budget.

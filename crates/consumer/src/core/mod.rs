@@ -23,6 +23,6 @@ pub(crate) use fetching::FetchId;
 pub(crate) use partition::{Asked, EpochChecks, Generation, Question, Watermarks};
 pub(crate) use reset::OffsetLookup;
 pub(crate) use subscription::{
-    Action, Answer, Decoded, Delivery, FetchDecision, FetchPlan, FetchedData, PartitionAnswer, Seek,
+    Action, Answer, Decoded, Delivery, Effects, FetchDecision, FetchPlan, FetchedData, PartitionAnswer, Seek,
     Subscription, SubscriptionConfig,
 };

@@ -48,6 +48,19 @@ struct Reading {
     failure: Option<RecordsError>,
 }
 
+/// How much was worked on in a row.
+#[derive(Default)]
+struct Progress {
+    received_bytes: usize,
+    decompressed_bytes: usize,
+}
+
+impl Progress {
+    fn bytes(&self) -> usize {
+        self.received_bytes + self.decompressed_bytes
+    }
+}
+
 /// Whether there may be more.
 enum Step {
     Done,
@@ -73,11 +86,11 @@ impl Decoder {
     ) -> Decoded {
         let start = fetched.next;
         let mut batch = RecordBatch::new(partition.clone(), generation, start, self.buffers.clone());
-        let mut work = 0;
+        let mut progress = Progress::default();
         let mut error = None;
         let mut more = true;
-        while more && error.is_none() && work < self.bytes_at_once {
-            match self.step(partition, &mut fetched, &mut batch, &mut work) {
+        while more && error.is_none() && progress.bytes() < self.bytes_at_once {
+            match self.step(partition, &mut fetched, &mut batch, &mut progress) {
                 Ok(Step::More) => {}
                 Ok(Step::Done) => more = false,
                 Err(failure) => error = Some(failure),
@@ -90,7 +103,7 @@ impl Decoder {
             error = Some(no_progress(partition, &fetched));
         }
         let rest = (more && error.is_none()).then_some(fetched);
-        Decoded { batch, rest, error }
+        Decoded { batch, rest, error, received_bytes: progress.received_bytes }
     }
 
     /// Decodes one of Kafka's batches.
@@ -99,7 +112,7 @@ impl Decoder {
         partition: &TopicPartition,
         fetched: &mut Fetched,
         out: &mut RecordBatch,
-        work: &mut usize,
+        progress: &mut Progress,
     ) -> Result<Step, RecvError> {
         let corrupt = |offset: i64, error: RecordsError, next_offset: Option<i64>| RecvError::Corrupt {
             partition: partition.clone(),
@@ -112,7 +125,7 @@ impl Decoder {
             Some(Err(error)) => return Err(corrupt(fetched.next.offset, error, None)),
             Some(Ok(batch)) => batch,
         };
-        *work += batch.bytes().len();
+        progress.received_bytes += batch.bytes().len();
         let header = *batch.header();
         let past = header.next_offset();
         if past <= fetched.next.offset {
@@ -129,7 +142,7 @@ impl Decoder {
             let Reading { section, good_until, failure } =
                 read.map_err(|error| corrupt(fetched.next.offset, error, Some(past)))?;
             if section.record_count > 0 {
-                *work += if section.decompressed { section.records.len() } else { 0 };
+                progress.decompressed_bytes += if section.decompressed { section.records.len() } else { 0 };
                 out.push(section, &fetched.frame);
             }
             if let Some(error) = failure {

@@ -22,12 +22,13 @@ use std::time::{Duration, Instant};
 
 use milena_client::connection::Response;
 use milena_client::env::{Env, Timer};
+use milena_client::metrics::RecordsFetched;
 use milena_client::{Connection, RequestError};
 use milena_protocol::ErrorCode;
 use milena_protocol::messages::{FetchRequest, FetchResponse};
 
 use crate::core::session::FetchSession;
-use crate::core::{FetchDecision, FetchId, FetchPlan};
+use crate::core::{FetchDecision, FetchId, FetchPlan, PartitionAnswer};
 use crate::pool::{FrameLease, FrameReturn};
 use crate::shared::{LoopBell, Shared};
 
@@ -109,7 +110,7 @@ impl FetchLoop {
         let broker = metadata.brokers.get(&self.node_id);
         let broker = broker
             .ok_or_else(|| RequestError::NoBroker(format!("node {} is not in the metadata", self.node_id)))?;
-        let opened = self.shared.client.open_connection_after(&broker.address, self.failures).await;
+        let opened = self.shared.client.open_watched(&self.shared.connections, broker, self.failures).await;
         opened.map_err(|error| RequestError::Connection { error, possibly_sent: false })
     }
 
@@ -175,13 +176,6 @@ impl FetchLoop {
         let prepared = request::prepare(&mut self.session, connection.versions(), &self.shared.config, &plan);
         let submitted = match prepared {
             Ok((request, version)) => {
-                tracing::trace!(
-                    node_id = self.node_id,
-                    session_id = request.session_id,
-                    session_epoch = request.session_epoch,
-                    partitions = plan.targets.len(),
-                    "fetch"
-                );
                 // A broker may hold an answer back for that long before it begins to be late.
                 let config = &self.shared.client.config().connection;
                 let timeout = config.request_timeout.saturating_add(self.shared.config.fetch_max_wait);
@@ -241,7 +235,6 @@ impl FetchLoop {
                 return Err(RequestError::Decode { address: connection.address().clone(), error });
             }
         };
-        tracing::trace!(node_id = self.node_id, bytes = frame.len(), ?latency, "fetched");
         self.shared.record_fetch(latency, answer.throttle_time_ms);
         match answer.error_code {
             ErrorCode::None => {
@@ -266,6 +259,7 @@ impl FetchLoop {
         let hints = response::leader_hints(&answer, &self.session);
         let session_id = answer.session_id;
         let taken = response::take(answer, &self.session, isolation_level, &lease);
+        self.tell_observer(&plan, &taken.answers);
         self.session.handle_response(ErrorCode::None, session_id, taken.answers.len(), taken.strangers);
         if taken.strangers > 0 {
             tracing::warn!(
@@ -280,6 +274,21 @@ impl FetchLoop {
         });
         if let Some((hints, endpoints)) = hints {
             self.shared.client.metadata().apply_leader_hints(&hints, &endpoints);
+        }
+    }
+
+    fn tell_observer(&self, plan: &FetchPlan, answers: &[PartitionAnswer]) {
+        let Some(observer) = &self.shared.client.config().observer else { return };
+        for answer in answers {
+            let Some(data) = &answer.data else { continue };
+            let target = plan.targets.iter().find(|(partition, _)| *partition == answer.partition);
+            observer.on_records_fetched(&RecordsFetched {
+                topic: &answer.partition.topic,
+                partition: answer.partition.partition,
+                fetch_offset: target.map_or(-1, |(_, target)| target.fetch_offset),
+                bytes: data.size_bytes,
+                high_watermark: answer.watermarks.high_watermark.unwrap_or(-1),
+            });
         }
     }
 

@@ -83,10 +83,15 @@ fn fetched(
         AbortedFilter::new(transactions.collect())
     });
     let end = end_of_batches(&records);
+    let size_bytes = records.len();
     let batches = Batches::new(records);
     // Where the fetch began is known to the partition.
     let (next, fetch_offset) = (Position::new(0), 0);
-    Some(FetchedData { fetched: Fetched { batches, filter, next, fetch_offset, frame: frame.clone() }, end })
+    Some(FetchedData {
+        fetched: Fetched { batches, filter, next, fetch_offset, frame: frame.clone() },
+        end,
+        size_bytes,
+    })
 }
 
 /// The leaders that a former leader tells, with their addresses (KIP-951).

@@ -1,7 +1,9 @@
 //! The consumer against the embedded broker, in memory and on virtual time.
 
+mod allocations;
 mod errors;
 mod faults;
+mod metrics;
 mod offsets;
 mod reading;
 mod support;

@@ -327,6 +327,11 @@ impl Partition {
         !topic_id.is_zero() && !self.topic_id.is_zero() && topic_id != self.topic_id
     }
 
+    /// The replica that is read from in place of the leader.
+    pub(crate) fn preferred_replica(&self) -> Option<i32> {
+        self.preferred.map(|preferred| preferred.node_id)
+    }
+
     pub(crate) fn prefer_replica(&mut self, node_id: i32, until: Instant) {
         self.preferred = Some(PreferredReplica { node_id, until });
     }

@@ -32,6 +32,8 @@ pub(crate) struct Decoded {
     pub(crate) rest: Option<Fetched>,
     /// What could not be read, after `batch`.
     pub(crate) error: Option<RecvError>,
+    /// Bytes of the batches that were worked on, as they were received.
+    pub(crate) received_bytes: usize,
 }
 
 /// What the job was about.
@@ -46,7 +48,12 @@ pub(crate) struct DecodeTicket {
 /// What the application is given.
 #[derive(Debug)]
 pub(crate) enum Delivery {
-    Batch(RecordBatch),
+    Batch {
+        batch: RecordBatch,
+        /// How many records the position is now behind the end, and after the beginning, as far as brokers told.
+        lag: Option<i64>,
+        lead: Option<i64>,
+    },
     Error(RecvError),
 }
 
@@ -96,17 +103,19 @@ impl Subscription {
         let paused = partition.as_ref().is_some_and(|partition| partition.is_paused());
         let Some(fetching) = partition.and_then(Partition::fetching_mut) else {
             // A seek, a reset or another assignment came between: nothing of this is wanted any more.
-            self.budget.finish_part(frame);
+            self.finish_part(frame);
             self.wake_waiting_nodes();
             return;
         };
-        let Decoded { batch, rest, error } = decoded;
+        let Decoded { batch, rest, error, received_bytes } = decoded;
         let rest = rest.filter(|_| error.is_none());
         let ready = Ready {
             size_bytes: batch.size_bytes(),
             charged_bytes: batch.decompressed_bytes(),
             node_id,
-            finishes: rest.is_none().then_some(frame),
+            received_bytes,
+            frame: Some(frame),
+            finishes_frame: rest.is_none(),
             batch,
         };
         self.budget.charge(node_id, ready.charged_bytes);
@@ -150,7 +159,8 @@ impl Subscription {
                     let batch = self.hand_over(ready);
                     self.after_transition(name);
                     if !batch.is_empty() {
-                        return Some(Delivery::Batch(batch));
+                        let (lag, lead) = (self.lag(name), self.lead(name));
+                        return Some(Delivery::Batch { batch, lag, lead });
                     }
                 }
             }
@@ -160,10 +170,14 @@ impl Subscription {
     fn hand_over(&mut self, ready: Ready) -> RecordBatch {
         let decoding_paused = self.ready_bytes >= self.config.decode_ahead_bytes;
         self.ready_bytes -= ready.size_bytes;
-        self.wakes.decoder |= decoding_paused && self.ready_bytes < self.config.decode_ahead_bytes;
+        self.effects.decoder |= decoding_paused && self.ready_bytes < self.config.decode_ahead_bytes;
         self.budget.release(ready.node_id, ready.charged_bytes);
-        if let Some(frame) = ready.finishes {
-            self.budget.finish_part(frame);
+        if let Some(frame) = ready.frame {
+            let topic = &ready.batch.topic_partition().topic;
+            self.budget.count_consumed(frame, topic, ready.batch.len(), ready.received_bytes);
+        }
+        if let Some(frame) = ready.finished_frame() {
+            self.finish_part(frame);
         }
         self.wake_waiting_nodes();
         ready.batch
@@ -183,7 +197,15 @@ impl Subscription {
         // Its memory was the application's meanwhile.
         let size_bytes = batch.size_bytes();
         self.budget.charge(UNREAD, size_bytes);
-        let ready = Ready { size_bytes, charged_bytes: size_bytes, node_id: UNREAD, finishes: None, batch };
+        let ready = Ready {
+            size_bytes,
+            charged_bytes: size_bytes,
+            received_bytes: 0,
+            node_id: UNREAD,
+            frame: None,
+            finishes_frame: false,
+            batch,
+        };
         if !paused {
             self.ready_bytes += size_bytes;
         }

@@ -55,6 +55,7 @@ pub(crate) struct FetchedData {
     pub(crate) fetched: Fetched,
     /// Where the log goes on after them, if their headers tell.
     pub(crate) end: Option<Position>,
+    pub(crate) size_bytes: usize,
 }
 
 impl Subscription {
@@ -211,14 +212,14 @@ impl Subscription {
         let data = answer.data.and_then(|data| Some((buffered(data.fetched)?, data.end)));
         if !answer.error.is_ok() {
             if let Some((unexpected, _)) = data {
-                self.budget.finish_part(unexpected.frame);
+                self.finish_part(unexpected.frame);
             }
             return self.handle_error(node_id, &answer.partition, answer.error, now, unit_random);
         }
         partition.watermarks_mut().update(answer.watermarks);
         if let Some(replica) = answer.preferred_read_replica.filter(|replica| *replica != node_id) {
             partition.prefer_replica(replica, now + self.config.preferred_replica_lease);
-            self.wakes.metadata |= !self.nodes.contains_key(&replica);
+            self.effects.metadata |= !self.nodes.contains_key(&replica);
         }
         let leader_epoch = partition.leader().and_then(|leader| leader.leader_epoch);
         let paused = partition.is_paused();
@@ -265,7 +266,8 @@ impl Subscription {
         let until = now + self.config.retry_backoff.delay(failures, unit_random);
         fetching.back_off(until);
         // With these two, the broker is behind us, or has a trouble of its own.
-        self.wakes.metadata |= !matches!(code, ErrorCode::UnknownLeaderEpoch | ErrorCode::UnknownServerError);
+        self.effects.metadata |=
+            !matches!(code, ErrorCode::UnknownLeaderEpoch | ErrorCode::UnknownServerError);
     }
 
     /// The answer to a plan will not come: the connection failed, or the answer was of no use.
@@ -291,14 +293,14 @@ impl Subscription {
     /// A broker cannot be reached or used. What it was to be asked goes back to leaders where another replica was preferred; an
     /// error that trying again does not help is told once.
     pub(crate) fn handle_broker_failure(&mut self, node_id: i32, error: &RequestError) {
-        self.wakes.metadata = true;
+        self.effects.metadata = true;
         let Some(node) = self.nodes.get_mut(&node_id) else { return };
         if !error.is_retriable() {
             let error = RecvError::Broker { node_id, error: error.clone() };
             if node.told.as_ref() != Some(&error) {
                 node.told = Some(error.clone());
                 self.errors.push_back(error);
-                self.wakes.application = true;
+                self.effects.application = true;
             }
         }
         for name in node.partitions.clone() {

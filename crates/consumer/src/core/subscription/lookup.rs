@@ -85,10 +85,10 @@ impl Subscription {
             if let Some(partition) = self.partitions.get_mut(name) {
                 partition.ask_again_at(at);
             }
-            self.wakes.metadata = true;
+            self.effects.metadata = true;
         }
         self.after_transition(name);
-        self.wakes.manager = true;
+        self.effects.manager = true;
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! The application assigns, seeks, pauses and takes batches; [`fetch`] plans what each broker is asked and takes its answers;
 //! [`deliver`] hands buffers to the decoder and batches to the application; [`lookup`] asks leaders for offsets; [`metadata`]
-//! follows leaders. Whoever has to wake up after a change is in [`Wakes`].
+//! follows leaders. What follows from a change outside of here is in
+//! [`Effects`].
 
 mod deliver;
 mod fetch;
@@ -22,7 +23,7 @@ use std::time::{Duration, Instant};
 
 use milena_client::{Backoff, Metadata, TopicPartition};
 
-use super::budget::Budget;
+use super::budget::{Budget, FrameId};
 use super::fetching::{Buffers, FetchId};
 use super::partition::{Asked, Generation, Partition};
 use super::position::Position;
@@ -71,7 +72,7 @@ pub(crate) struct Subscription {
     nodes_changed: bool,
     next_generation: u64,
     next_fetch_id: u64,
-    wakes: Wakes,
+    effects: Effects,
 }
 
 /// A broker that partitions are fetched from.
@@ -109,9 +110,9 @@ pub(crate) enum Action {
     Ask(Vec<(TopicPartition, Asked)>),
 }
 
-/// Whom a change concerns.
+/// Whom a change concerns, and what is to be told of it.
 #[derive(Debug, Default)]
-pub(crate) struct Wakes {
+pub(crate) struct Effects {
     pub(crate) application: bool,
     pub(crate) decoder: bool,
     pub(crate) manager: bool,
@@ -119,7 +120,14 @@ pub(crate) struct Wakes {
     pub(crate) metadata: bool,
     /// Fetch loops.
     pub(crate) nodes: Vec<i32>,
+    /// Fetches of which everything was handed over.
+    pub(crate) consumed: Vec<ConsumedFetch>,
+    /// Replicas from which partitions are read from now on; none for the leader.
+    pub(crate) preferred_replicas: Vec<(TopicPartition, Option<i32>)>,
 }
+
+/// What was handed over of one fetch, by topic: records, and bytes of batches as they were received.
+pub(crate) type ConsumedFetch = BTreeMap<Arc<str>, (u64, u64)>;
 
 /// Where to go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -145,13 +153,13 @@ impl Subscription {
             nodes_changed: false,
             next_generation: 0,
             next_fetch_id: 0,
-            wakes: Wakes::default(),
+            effects: Effects::default(),
         }
     }
 
-    /// Whom to wake after the changes so far.
-    pub(crate) fn take_wakes(&mut self) -> Wakes {
-        std::mem::take(&mut self.wakes)
+    /// What follows from the changes so far.
+    pub(crate) fn take_effects(&mut self) -> Effects {
+        std::mem::take(&mut self.effects)
     }
 
     // The application.
@@ -169,7 +177,7 @@ impl Subscription {
                 self.add(partition, None);
             }
         }
-        self.wakes.manager = true;
+        self.effects.manager = true;
     }
 
     /// Assigns all partitions of `topic`, which has `partition_count` of them now, beside what is assigned; partitions that it
@@ -182,7 +190,7 @@ impl Subscription {
             }
         }
         self.followed_topics.insert(topic);
-        self.wakes.manager = true;
+        self.effects.manager = true;
     }
 
     pub(crate) fn assignment(&self) -> impl Iterator<Item = &TopicPartition> {
@@ -213,6 +221,12 @@ impl Subscription {
         Some((self.end_offset(partition)? - position.offset).max(0))
     }
 
+    /// How many records are between the beginning of the log and the position.
+    fn lead(&self, partition: &TopicPartition) -> Option<i64> {
+        let partition = self.partitions.get(partition)?;
+        Some((partition.position()?.offset - partition.watermarks().log_start_offset?).max(0))
+    }
+
     pub(crate) fn seek(&mut self, partition: &TopicPartition, seek: Seek) -> Result<(), NotAssigned> {
         let generation = self.next_generation();
         let state = self.partitions.get_mut(partition).ok_or_else(|| NotAssigned(partition.clone()))?;
@@ -232,7 +246,7 @@ impl Subscription {
         if !state.is_paused() {
             state.set_paused(true);
             self.ready_bytes -= state.fetching().map_or(0, |fetching| fetching.ready_bytes());
-            self.wakes.decoder = true;
+            self.effects.decoder = true;
         }
         Ok(())
     }
@@ -288,7 +302,7 @@ impl Subscription {
         let Some(partition) = self.partitions.get(name) else { return };
         if partition.has_question() {
             self.questions.insert(name.clone());
-            self.wakes.manager = true;
+            self.effects.manager = true;
         } else {
             self.questions.remove(name);
         }
@@ -296,11 +310,11 @@ impl Subscription {
         let paused = partition.is_paused();
         let has_undecoded = !paused && fetching.is_some_and(|fetching| fetching.has_undecoded());
         if has_undecoded && self.undecoded.push(name) {
-            self.wakes.decoder = true;
+            self.effects.decoder = true;
         }
         let has_next = !paused && fetching.is_some_and(|fetching| fetching.has_next());
         if (has_next || partition.has_error()) && self.ready.push(name) {
-            self.wakes.application = true;
+            self.effects.application = true;
         }
         if fetching.is_some() && !paused {
             let node = partition.fetch_node();
@@ -313,7 +327,7 @@ impl Subscription {
         if let Some(node) = self.nodes.get_mut(&node_id)
             && std::mem::replace(&mut node.waiting, Waiting::No) != Waiting::No
         {
-            self.wakes.nodes.push(node_id);
+            self.effects.nodes.push(node_id);
         }
     }
 
@@ -322,7 +336,7 @@ impl Subscription {
         for (node_id, node) in &mut self.nodes {
             if node.waiting == Waiting::Room {
                 node.waiting = Waiting::No;
-                self.wakes.nodes.push(*node_id);
+                self.effects.nodes.push(*node_id);
             }
         }
     }
@@ -332,7 +346,7 @@ impl Subscription {
         let node = self.nodes.entry(node_id).or_default();
         if node.partitions.is_empty() {
             self.nodes_changed = true;
-            self.wakes.manager = true;
+            self.effects.manager = true;
         }
         node.partitions.insert(name.clone());
         self.wake_node(Some(node_id));
@@ -349,14 +363,17 @@ impl Subscription {
             }
             self.nodes.remove(&node_id);
             self.nodes_changed = true;
-            self.wakes.manager = true;
+            self.effects.manager = true;
         }
     }
 
     /// Moves a partition between brokers after something that may have changed where it is fetched.
     fn follow_node(&mut self, name: &TopicPartition, before: Option<i32>) {
-        let after = self.partitions.get(name).and_then(Partition::fetch_node);
+        let partition = self.partitions.get(name);
+        let after = partition.and_then(Partition::fetch_node);
         if before != after {
+            let preferred = partition.and_then(Partition::preferred_replica);
+            self.effects.preferred_replicas.push((name.clone(), preferred));
             self.leave_node(name, before);
             self.join_node(name, after);
         }
@@ -366,21 +383,26 @@ impl Subscription {
     fn drop_buffers(&mut self, buffers: Buffers, paused: bool) {
         let freed = !buffers.buffered.is_empty() || !buffers.ready.is_empty();
         for buffered in buffers.buffered {
-            self.budget.finish_part(buffered.frame);
+            self.finish_part(buffered.frame);
         }
         for ready in buffers.ready {
             if !paused {
                 self.ready_bytes -= ready.size_bytes;
             }
             self.budget.release(ready.node_id, ready.charged_bytes);
-            if let Some(frame) = ready.finishes {
-                self.budget.finish_part(frame);
+            if let Some(frame) = ready.finished_frame() {
+                self.finish_part(frame);
             }
         }
         if freed {
-            self.wakes.decoder = true;
+            self.effects.decoder = true;
             self.wake_waiting_nodes();
         }
+    }
+
+    /// One part of a frame was handed over or dropped.
+    fn finish_part(&mut self, frame: FrameId) {
+        self.effects.consumed.extend(self.budget.finish_part(frame));
     }
 
     fn backoff(&self, failures: u32, now: Instant, unit_random: f64) -> Instant {

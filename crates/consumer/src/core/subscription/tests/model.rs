@@ -165,11 +165,11 @@ impl Model {
                 self.check(delivery);
             }
             Step::TakeSome(count) => {
-                if let Some(Delivery::Batch(mut batch)) = world.take() {
+                if let Some(Delivery::Batch { mut batch, .. }) = world.take() {
                     if let Some(rest) = batch.split_off(count) {
                         world.subscription.unread(rest);
                     }
-                    self.check(Some(Delivery::Batch(batch)));
+                    self.check(Some(Delivery::Batch { batch, lag: None, lead: None }));
                 }
             }
             Step::Seek(partition, offset) => {
@@ -213,7 +213,7 @@ impl Model {
     fn check(&mut self, delivery: Option<Delivery>) {
         let batch = match delivery {
             None => return,
-            Some(Delivery::Batch(batch)) => batch,
+            Some(Delivery::Batch { batch, .. }) => batch,
             Some(Delivery::Error(error)) => panic!("no error was planted: {error}"),
         };
         let name = batch.topic_partition().clone();

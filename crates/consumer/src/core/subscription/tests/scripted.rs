@@ -77,7 +77,7 @@ fn a_seek_is_not_undone_by_what_is_buffered_or_being_decoded_or_ready() {
 #[test]
 fn a_seek_is_not_undone_by_what_recv_gives_back() {
     let mut world = at_start(OffsetReset::None, 3);
-    let Some(Delivery::Batch(batch)) = world.settle() else { panic!("no records") };
+    let Some(Delivery::Batch { batch, .. }) = world.settle() else { panic!("no records") };
     seek(&mut world, 0, 20);
     world.subscription.unread(batch);
     assert_eq!(world.settle_batch(), (0, (20..30).collect()));
@@ -107,7 +107,7 @@ fn nothing_of_a_partition_that_is_not_assigned_any_more_is_handed_over() {
     world.subscription.assign(BTreeSet::from([tp(0), tp(1)]));
     seek(&mut world, 0, 25);
     let mut seen = BTreeMap::<_, Vec<i64>>::new();
-    while let Some(Delivery::Batch(batch)) = world.settle() {
+    while let Some(Delivery::Batch { batch, .. }) = world.settle() {
         seen.entry(batch.partition()).or_default().extend(batch.iter().map(|record| record.offset));
     }
     assert_eq!(seen[&0], (25..30).collect::<Vec<_>>());
@@ -135,7 +135,7 @@ fn no_error_but_out_of_range_moves_a_position() {
                 world.subscription.resume(&tp(0)).unwrap();
                 assert_eq!(world.settle_batch(), (0, (10..20).collect()), "{code}");
             }
-            Some(Delivery::Batch(batch)) => assert_eq!(batch.first_offset(), Some(10), "{code}"),
+            Some(Delivery::Batch { batch, .. }) => assert_eq!(batch.first_offset(), Some(10), "{code}"),
             None => panic!("{code}: nothing comes any more"),
         }
     }
@@ -151,7 +151,7 @@ fn no_error_of_a_lookup_is_taken_for_an_offset() {
         assert_eq!(position(&world, 0), None, "{code}");
         match world.settle() {
             Some(Delivery::Error(_)) => {}
-            Some(Delivery::Batch(batch)) => assert_eq!(batch.first_offset(), Some(0), "{code}"),
+            Some(Delivery::Batch { batch, .. }) => assert_eq!(batch.first_offset(), Some(0), "{code}"),
             None => panic!("{code}: it was not asked again"),
         }
     }
@@ -307,7 +307,7 @@ fn a_broker_that_hangs_keeps_nobody_else_from_fetching() {
             world.finish_decoding();
         }
         while let Some(delivery) = world.take() {
-            assert!(matches!(delivery, Delivery::Batch(batch) if batch.partition() == 1));
+            assert!(matches!(delivery, Delivery::Batch { batch, .. } if batch.partition() == 1));
         }
     }
     assert_eq!(position(&world, 1), Some(30));
@@ -351,7 +351,7 @@ fn an_error_of_a_broker_is_told_once_until_it_works_again() {
     }
     let told = RecvError::Broker { node_id: 1, error: error.clone() };
     assert_eq!(world.settle_error(), told);
-    assert!(matches!(world.settle(), Some(Delivery::Batch(_))));
+    assert!(matches!(world.settle(), Some(Delivery::Batch { .. })));
     world.subscription.handle_broker_failure(1, &error);
     assert!(matches!(world.subscription.poll_delivery(), Some(Delivery::Error(error)) if error == told));
 }

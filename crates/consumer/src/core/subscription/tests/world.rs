@@ -155,7 +155,7 @@ impl World {
 
     /// Wakes whom the subscription wants to be woken.
     fn wake(&mut self) {
-        let wakes = self.subscription.take_wakes();
+        let wakes = self.subscription.take_effects();
         self.awake.application |= wakes.application;
         self.awake.decoder |= wakes.decoder;
         self.awake.manager |= wakes.manager;
@@ -276,10 +276,14 @@ impl World {
     ) -> FetchedData {
         let committed = self.subscription.config.isolation_level == IsolationLevel::ReadCommitted;
         let filter = committed.then(|| AbortedFilter::new(aborted));
-        let end = end_of_batches(&records);
+        let (end, size_bytes) = (end_of_batches(&records), records.len());
         let (next, fetch_offset) = (Position::new(-1), -1);
         let batches = Batches::new(records);
-        FetchedData { fetched: Fetched { batches, filter, next, fetch_offset, frame: frame.clone() }, end }
+        FetchedData {
+            fetched: Fetched { batches, filter, next, fetch_offset, frame: frame.clone() },
+            end,
+            size_bytes,
+        }
     }
 
     /// The connection breaks: what is in flight gets no answer.
@@ -396,7 +400,7 @@ impl World {
     /// What comes next must be records: their partition and offsets.
     pub(super) fn settle_batch(&mut self) -> (i32, Vec<i64>) {
         match self.settle() {
-            Some(Delivery::Batch(batch)) => {
+            Some(Delivery::Batch { batch, .. }) => {
                 (batch.partition(), batch.iter().map(|record| record.offset).collect())
             }
             other => panic!("expected records, got {other:?}"),
