@@ -154,11 +154,13 @@ pub use kafka::Kafka;
 pub use producer_builder::ProducerBuilder;
 
 pub use milena_client::{
-    Address, Backoff, Client, Env, MetadataRecovery, RequestError, TopicMetadata, TopicPartition, env, metrics,
+    Address, Backoff, Client, Env, MetadataRecovery, RequestError, TopicMetadata, TopicPartition, env,
+    metrics,
 };
 pub use milena_consumer::{Consumer, IsolationLevel, OffsetReset, Position, RecordBatch, RecordRef};
 pub use milena_producer::{
-    Acknowledgement, Acks, Codec, Compression, Delivery, HeaderRef, Producer, Record, TopicProducer, partitioner,
+    Acknowledgement, Acks, Codec, Compression, Delivery, HeaderRef, Producer, Record, TopicProducer,
+    partitioner,
 };
 pub use milena_protocol::{ErrorCode, Uuid};
 

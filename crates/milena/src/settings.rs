@@ -57,9 +57,8 @@ pub(crate) fn client_config(common: &CommonProperties) -> Result<ClientConfig, U
 
 fn check_supported(common: &CommonProperties) -> Result<(), Unsupported> {
     let protocol = common.security.protocol;
-    let unsupported = |property, asked: &str, instead| {
-        Err(Unsupported { property, asked: asked.to_owned(), instead })
-    };
+    let unsupported =
+        |property, asked: &str, instead| Err(Unsupported { property, asked: asked.to_owned(), instead });
     if protocol.has_tls() || protocol.has_sasl() {
         return unsupported("security.protocol", protocol.name(), "only PLAINTEXT listeners can be used");
     }

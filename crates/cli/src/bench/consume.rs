@@ -13,25 +13,29 @@ pub(super) async fn run(
     kafka: &Kafka,
     progress: &mut Progress,
 ) -> Result<Measured, Failure> {
-    let wanted = args.warmup + args.records();
+    let wanted = args.warmup() + args.records();
     let mut consumer = kafka.consumer().build().await?;
     consumer.assign_topic(args.topic.as_str()).await.map_err(Failure::operation)?;
     check_size(&consumer, &args.topic, wanted).await?;
     consumer.seek_to_beginning(&consumer.assignment()).map_err(Failure::operation)?;
 
     let mut total = Total::default();
-    total.read(&mut consumer, args.warmup, progress).await?;
+    total.read(&mut consumer, args.warmup(), progress).await?;
     let meter = Meter::start(kafka.env());
     let before = total;
-    total.read(&mut consumer, total.records + args.records(), progress).await?;
+    total.read(&mut consumer, wanted, progress).await?;
     let used = meter.stop();
+    // Batches are read whole, so that the warm-up may have taken more than its share.
+    if total.records == before.records {
+        return Err(Failure::operation("the warm-up read everything; raise --records, or lower --warmup"));
+    }
     let (records, bytes) = (total.records - before.records, total.bytes - before.bytes);
     Ok(Measured { records, bytes, used, latencies: None, first_ack: None })
 }
 
 /// Writes what `run` reads.
 pub(super) async fn fill(args: &BenchArgs, kafka: &Kafka, progress: &mut Progress) -> Result<(), Failure> {
-    let args = BenchArgs { records: Some(args.warmup + args.records()), warmup: 0, ..args.clone() };
+    let args = BenchArgs { records: Some(args.warmup() + args.records()), warmup: 0, ..args.clone() };
     produce::run(&args, kafka, progress).await.map(drop)
 }
 

@@ -27,7 +27,7 @@ pub(super) async fn run(
     producer.topic(&args.topic).await.map_err(Failure::operation)?;
 
     let origin = env.now();
-    let total = args.warmup + args.records();
+    let total = args.warmup() + args.records();
     let _sender = env.spawn(send(args.clone(), producer.clone(), env.clone(), origin, total));
     let mut meter = Meter::start(env);
     let mut latencies = Vec::with_capacity(args.records() as usize);
@@ -38,10 +38,10 @@ pub(super) async fn run(
         for record in &batch {
             let Some(sent) = sent_at(origin, record.key) else { continue };
             received += 1;
-            if received > args.warmup {
+            if received > args.warmup() {
                 latencies.push(now.saturating_duration_since(sent));
                 bytes += (record.key.map_or(0, <[u8]>::len) + record.value.map_or(0, <[u8]>::len)) as u64;
-            } else if received == args.warmup {
+            } else if received == args.warmup() {
                 meter = Meter::start(env);
             }
             if received % PROGRESS_EVERY == 0 {

@@ -1,7 +1,5 @@
 //! `bench latency` and `bench first`: one record at a time.
 
-use std::time::Duration;
-
 use milena::{KafkaBuilder, Record};
 
 use super::meter::Meter;
@@ -29,8 +27,8 @@ pub(super) async fn run(
     let kafka = kafka.connect().await?;
     let producer = kafka.producer().build().await?;
     let mut warm_meter = None;
-    for number in 0..args.warmup + args.records() {
-        if number == args.warmup && number > 0 {
+    for number in 0..args.warmup() + args.records() {
+        if number == args.warmup() && number > 0 {
             warm_meter = Some(Meter::start(env));
         }
         let event = &pool[number as usize % POOL];
@@ -43,7 +41,7 @@ pub(super) async fn run(
         sent.map_err(Failure::operation)?.await.map_err(Failure::operation)?;
         let acknowledged = env.now();
         first_ack.get_or_insert(acknowledged - connecting);
-        if number >= args.warmup {
+        if number >= args.warmup() {
             latencies.push(acknowledged - sending);
             bytes += event.size() as u64;
         }
@@ -53,11 +51,5 @@ pub(super) async fn run(
     }
     let used = warm_meter.unwrap_or(meter).stop();
     let latencies = Quantiles::of(latencies).filter(|_| args.records() > 1);
-    Ok(Measured {
-        records: args.records(),
-        bytes,
-        used,
-        latencies,
-        first_ack: first_ack.or(Some(Duration::ZERO)),
-    })
+    Ok(Measured { records: args.records(), bytes, used, latencies, first_ack })
 }

@@ -40,7 +40,7 @@ pub(crate) struct BenchArgs {
     #[arg(short, long, default_value = "bench")]
     topic: String,
 
-    /// How many records are measured. Default: 1,000,000; 10,000 for latency and e2e; 1 for first.
+    /// How many records are measured. Default: 1,000,000; 10,000 for latency and e2e. Always 1 for first.
     #[arg(short, long, value_name = "NUMBER", value_parser = clap::value_parser!(u64).range(1..))]
     records: Option<u64>,
 
@@ -137,7 +137,7 @@ pub(crate) async fn run(args: BenchArgs, verbosity: Verbosity) -> Result<(), Fai
     }
     let bootstrap = embedded.as_ref().map(|broker| broker.bootstrap.as_str());
     let for_people = !args.json && io::stdout().is_terminal();
-    let mut progress = Progress::records(args.warmup + args.records(), for_people && !verbosity.quiet);
+    let mut progress = Progress::records(args.warmup() + args.records(), for_people && !verbosity.quiet);
 
     // On a connection of its own, so that `first` is measured cold.
     let preparing = args.builder(bootstrap)?.connect().await?;
@@ -162,11 +162,16 @@ pub(crate) async fn run(args: BenchArgs, verbosity: Verbosity) -> Result<(), Fai
 
 impl BenchArgs {
     fn records(&self) -> u64 {
-        self.records.unwrap_or(match self.operation {
+        let default = match self.operation {
             Operation::Produce | Operation::Consume => 1_000_000,
             Operation::Latency | Operation::E2e => 10_000,
-            Operation::First => 1,
-        })
+            Operation::First => return 1,
+        };
+        self.records.unwrap_or(default)
+    }
+
+    fn warmup(&self) -> u64 {
+        if self.operation == Operation::First { 0 } else { self.warmup }
     }
 
     fn operation_name(&self) -> String {

@@ -24,9 +24,9 @@ pub(super) async fn run(
     let topic = producer.topic(&args.topic).await.map_err(Failure::operation)?;
     let mut load = Load { topic, pool: &pool, headers: args.headers, pending: VecDeque::new() };
 
-    load.send(0..args.warmup, progress).await?;
+    load.send(0..args.warmup(), progress).await?;
     let meter = Meter::start(kafka.env());
-    let bytes = load.send(args.warmup..args.warmup + args.records(), progress).await?;
+    let bytes = load.send(args.warmup()..args.warmup() + args.records(), progress).await?;
     let used = meter.stop();
     Ok(Measured { records: args.records(), bytes, used, latencies: None, first_ack: None })
 }

@@ -71,7 +71,7 @@ mod tests {
         assert!(limits.advance(&a, 3));
         assert!(!limits.advance(&a, 4), "told once");
         assert!(!limits.are_reached());
-        assert_eq!(limits.unfinished(), [b.clone()]);
+        assert_eq!(limits.unfinished(), std::slice::from_ref(&b));
         assert!(limits.advance(&b, 1));
         assert!(limits.are_reached());
     }

@@ -220,6 +220,9 @@ struct Shown {
     null: Vec<u8>,
 }
 
+/// What the consumer gives.
+type Next = Result<Option<RecordBatch>, RecvError>;
+
 struct Reading<'a> {
     consumer: Consumer,
     limits: Limits,
@@ -233,7 +236,15 @@ struct Reading<'a> {
 impl Reading<'_> {
     async fn run(&mut self) -> Result<(), Failure> {
         while !self.limits.are_reached() {
-            match self.next().await {
+            let next = match self.next_at_once().await {
+                Some(next) => Some(next),
+                None => {
+                    // Before a wait, what was written is brought to the reader, who may have had enough.
+                    self.output.flush()?;
+                    self.next().await
+                }
+            };
+            match next {
                 Some(Ok(Some(batch))) => self.show(&batch)?,
                 Some(Ok(None)) => break,
                 Some(Err(error)) => self.pass(&error)?,
@@ -247,18 +258,17 @@ impl Reading<'_> {
         }
     }
 
-    /// The next batch. What was written before is brought to the reader first if there is something to wait for; `None` when it
-    /// is time to look at the positions.
-    async fn next(&mut self) -> Option<Result<Option<RecordBatch>, RecvError>> {
+    /// The next batch if it is there.
+    async fn next_at_once(&mut self) -> Option<Next> {
         tokio::select! {
             biased;
-            next = self.consumer.next() => return Some(next),
-            () = std::future::ready(()) => {}
+            next = self.consumer.next() => Some(next),
+            () = std::future::ready(()) => None,
         }
-        if let Err(error) = self.output.flush() {
-            // Told again by the next write.
-            tracing::debug!(?error, "the output cannot be written");
-        }
+    }
+
+    /// The next batch; `None` when it is time to look at the positions.
+    async fn next(&mut self) -> Option<Next> {
         let has_ends = self.limits.ends.is_some();
         let env = self.consumer.client().env().clone();
         tokio::select! {

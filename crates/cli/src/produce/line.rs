@@ -61,11 +61,14 @@ fn find<'a>(line: &'a [u8], separator: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
 mod tests {
     use super::*;
 
+    /// Bytes, or null.
+    type NullableBytes<'a> = Option<Cow<'a, [u8]>>;
+
     fn parse<'a>(
         key_separator: Option<&str>,
         null_marker: Option<&str>,
         line: &'a [u8],
-    ) -> (Option<Cow<'a, [u8]>>, Option<Cow<'a, [u8]>>) {
+    ) -> (NullableBytes<'a>, NullableBytes<'a>) {
         let bytes = |text: &str| text.as_bytes().to_vec();
         let format =
             LineFormat::Text { key_separator: key_separator.map(bytes), null_marker: null_marker.map(bytes) };
