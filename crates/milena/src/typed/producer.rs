@@ -126,3 +126,27 @@ impl Buffers {
         self.unused.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use milena_serdes::Utf8;
+
+    use super::*;
+
+    #[test]
+    fn a_buffer_that_was_used_is_used_again_and_only_some_are_kept() {
+        let buffers = Buffers::default();
+        let mut buffer = buffers.take();
+        let first = buffer.serialize("t", (&Utf8, "key"), (&Utf8, "value")).unwrap();
+        let address = first.key.map(<[u8]>::as_ptr);
+        buffers.put(buffer);
+        let mut again = buffers.clone().take();
+        let second = again.serialize("t", (&Utf8, "yek"), (&Utf8, "eulav")).unwrap();
+        assert_eq!(second.key.map(<[u8]>::as_ptr), address);
+
+        for _ in 0..2 * BUFFERS_KEPT_MAX {
+            buffers.put(RecordBuffer::new());
+        }
+        assert_eq!(buffers.lock().len(), BUFFERS_KEPT_MAX);
+    }
+}

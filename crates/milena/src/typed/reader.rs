@@ -26,7 +26,7 @@ impl<KF, VF> TypedReader<KF, VF> {
     /// The records of `batch`, in order. Keys and values may borrow from it.
     ///
     /// One that does not deserialize is an error that carries the record as it came; the iterator goes on with the next.
-    pub fn read<'a, K, V>(&'a self, batch: &'a RecordBatch) -> TypedRecords<'a, KF, VF, K, V>
+    pub fn read<'r, 'a, K, V>(&'r self, batch: &'a RecordBatch) -> TypedRecords<'r, 'a, KF, VF, K, V>
     where
         KF: Deserializer<'a, K>,
         VF: Deserializer<'a, V>,
@@ -63,14 +63,14 @@ impl<'a, K, V> TypedRecord<'a, K, V> {
 
 /// Walks the records of a batch; made by [`TypedReader::read`].
 #[derive(Debug)]
-pub struct TypedRecords<'a, KF, VF, K, V> {
-    reader: &'a TypedReader<KF, VF>,
+pub struct TypedRecords<'r, 'a, KF, VF, K, V> {
+    reader: &'r TypedReader<KF, VF>,
     batch: &'a RecordBatch,
     records: Records<'a>,
     types: PhantomData<fn() -> (K, V)>,
 }
 
-impl<'a, KF, VF, K, V> Iterator for TypedRecords<'a, KF, VF, K, V>
+impl<'a, KF, VF, K, V> Iterator for TypedRecords<'_, 'a, KF, VF, K, V>
 where
     KF: Deserializer<'a, K>,
     VF: Deserializer<'a, V>,
@@ -101,7 +101,7 @@ where
     }
 }
 
-impl<KF, VF, K, V> TypedRecords<'_, KF, VF, K, V> {
+impl<KF, VF, K, V> TypedRecords<'_, '_, KF, VF, K, V> {
     fn failed(
         &self,
         part: Part,
