@@ -84,7 +84,12 @@ impl FetchLoop {
     /// Fetches until the consumer is closed.
     pub(crate) async fn run(mut self) {
         while !self.shared.is_closing() {
-            let error = match self.connect().await {
+            let connected = tokio::select! {
+                biased;
+                () = self.shared.closing() => return,
+                connected = self.connect() => connected,
+            };
+            let error = match connected {
                 Ok(mut connection) => {
                     let left = self.serve(&mut connection).await;
                     self.give_up(connection);
@@ -117,8 +122,14 @@ impl FetchLoop {
     /// Tells of a failure, and waits before the next attempt.
     async fn back_off(&mut self, error: RequestError) {
         self.failures = self.failures.saturating_add(1);
-        tracing::debug!(node_id = self.node_id, failures = self.failures, %error, "fetching failed");
-        self.shared.with(|subscription| subscription.handle_broker_failure(self.node_id, &error));
+        match self.failures {
+            1 => tracing::warn!(node_id = self.node_id, %error, "fetching failed; it is tried again"),
+            failures => tracing::debug!(node_id = self.node_id, failures, %error, "fetching failed"),
+        }
+        let (now, unit_random) = (self.env.now(), self.env.random_unit());
+        self.shared.with(|subscription| {
+            subscription.handle_broker_failure(self.node_id, &error, now, unit_random);
+        });
         let backoff = self.shared.client.config().reconnect_backoff;
         let until = self.env.deadline_after(backoff.delay(self.failures, self.env.random_unit()));
         while self.env.now() < until && !self.shared.is_closing() {
@@ -131,9 +142,16 @@ impl FetchLoop {
         self.session.handle_failure();
         self.in_flight = None;
         for unanswered in connection.into_unanswered() {
-            let plan = unanswered.context;
-            self.shared.with(|subscription| subscription.handle_fetch_failure(self.node_id, &plan));
+            self.fail(&unanswered.context);
         }
+    }
+
+    /// A plan gets no answer that is of use.
+    fn fail(&self, plan: &FetchPlan) {
+        let (now, unit_random) = (self.env.now(), self.env.random_unit());
+        self.shared.with(|subscription| {
+            subscription.handle_fetch_failure(self.node_id, plan, now, unit_random);
+        });
     }
 
     async fn serve(&mut self, connection: &mut Connection<FetchPlan>) -> Result<Leave, RequestError> {
@@ -187,7 +205,7 @@ impl FetchLoop {
         };
         submitted.map_err(|(error, plan)| {
             self.session.handle_failure();
-            self.shared.with(|subscription| subscription.handle_fetch_failure(self.node_id, &plan));
+            self.fail(&plan);
             error
         })
     }
@@ -231,7 +249,7 @@ impl FetchLoop {
             Ok(answer) => answer,
             Err(error) => {
                 self.session.handle_failure();
-                self.shared.with(|subscription| subscription.handle_fetch_failure(self.node_id, &plan));
+                self.fail(&plan);
                 return Err(RequestError::Decode { address: connection.address().clone(), error });
             }
         };
@@ -244,7 +262,7 @@ impl FetchLoop {
             }
             code => {
                 self.session.handle_response(code, answer.session_id, 0, 0);
-                self.shared.with(|subscription| subscription.handle_fetch_failure(self.node_id, &plan));
+                self.fail(&plan);
                 self.refuse(code).await;
                 Ok(())
             }

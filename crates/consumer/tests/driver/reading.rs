@@ -247,6 +247,26 @@ async fn close_ends_the_sessions_and_everything_that_waits() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn close_does_not_wait_for_brokers_that_hang() {
+    let mut world = world(2, 2).await;
+    let partitions = [tp("t", 0), tp("t", 1)];
+    for partition in &partitions {
+        world.produce(partition, 5).await;
+    }
+    let mut consumer = world.consumer(strict(), &partitions);
+    Seen::default().read(&mut consumer, 10).await;
+    // One hangs with a fetch, the other with an attempt to connect.
+    world.cluster.faults().freeze(1);
+    world.cluster.faults().freeze(2);
+    world.cluster.faults().disconnect(2).await;
+    let env = world.client.env().clone();
+    env.sleep(Duration::from_secs(1)).await;
+    let began = env.now();
+    patiently(consumer.close()).await;
+    assert!(env.now() - began <= Duration::from_millis(200), "{:?}", env.now() - began);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_dropped_consumer_closes_its_connections() {
     let mut world = world(1, 1).await;
     let partition = tp("t", 0);

@@ -217,9 +217,12 @@ impl Subscription {
             return self.handle_error(node_id, &answer.partition, answer.error, now, unit_random);
         }
         partition.watermarks_mut().update(answer.watermarks);
+        let mut unknown_replica = false;
         if let Some(replica) = answer.preferred_read_replica.filter(|replica| *replica != node_id) {
-            partition.prefer_replica(replica, now + self.config.preferred_replica_lease);
-            self.effects.metadata |= !self.nodes.contains_key(&replica);
+            unknown_replica = !self.metadata.brokers.contains_key(&replica);
+            if !unknown_replica {
+                partition.prefer_replica(replica, now + self.config.preferred_replica_lease);
+            }
         }
         let leader_epoch = partition.leader().and_then(|leader| leader.leader_epoch);
         let paused = partition.is_paused();
@@ -231,6 +234,11 @@ impl Subscription {
                 self.drop_buffers(buffers, paused);
             }
             (None, Some((data, end))) => fetching.handle_data(data, end, leader_epoch),
+            (None, None) if unknown_replica => {
+                // The leader will say so again at once: not before metadata may know the replica.
+                fetching.back_off(now + self.config.retry_backoff.delay(1, unit_random));
+                self.effects.metadata = true;
+            }
             (None, None) => fetching.handle_nothing(),
         }
     }
@@ -271,20 +279,22 @@ impl Subscription {
     }
 
     /// The answer to a plan will not come: the connection failed, or the answer was of no use.
-    pub(crate) fn handle_fetch_failure(&mut self, node_id: i32, plan: &FetchPlan) {
+    pub(crate) fn handle_fetch_failure(
+        &mut self,
+        node_id: i32,
+        plan: &FetchPlan,
+        now: Instant,
+        unit_random: f64,
+    ) {
         self.end_flight(node_id, plan.fetch_id);
         for (name, _) in &plan.targets {
             let Some(partition) = self.partitions.get_mut(name) else { continue };
-            let before = partition.fetch_node();
             let Some(fetching) = partition.fetching_mut().filter(|fetching| fetching.awaits(plan.fetch_id))
             else {
                 continue;
             };
             fetching.retarget();
-            if before == Some(node_id) {
-                partition.forget_preferred_replica();
-            }
-            self.follow_node(name, before);
+            self.leave_replica(name, node_id, now, unit_random);
             self.after_transition(name);
         }
         self.wake_waiting_nodes();
@@ -292,7 +302,13 @@ impl Subscription {
 
     /// A broker cannot be reached or used. What it was to be asked goes back to leaders where another replica was preferred; an
     /// error that trying again does not help is told once.
-    pub(crate) fn handle_broker_failure(&mut self, node_id: i32, error: &RequestError) {
+    pub(crate) fn handle_broker_failure(
+        &mut self,
+        node_id: i32,
+        error: &RequestError,
+        now: Instant,
+        unit_random: f64,
+    ) {
         self.effects.metadata = true;
         let Some(node) = self.nodes.get_mut(&node_id) else { return };
         if !error.is_retriable() {
@@ -304,10 +320,23 @@ impl Subscription {
             }
         }
         for name in node.partitions.clone() {
-            if self.partitions.get_mut(&name).is_some_and(Partition::forget_preferred_replica) {
-                self.follow_node(&name, Some(node_id));
-            }
+            self.leave_replica(&name, node_id, now, unit_random);
         }
+    }
+
+    /// Goes back to the leader if `node_id` was read from in its place. The leader may not know yet what is wrong with it, and say
+    /// the same again: not at once.
+    fn leave_replica(&mut self, name: &TopicPartition, node_id: i32, now: Instant, unit_random: f64) {
+        let Some(partition) = self.partitions.get_mut(name) else { return };
+        if partition.preferred_replica() != Some(node_id) {
+            return;
+        }
+        partition.forget_preferred_replica();
+        if let Some(fetching) = partition.fetching_mut() {
+            fetching.back_off(now + self.config.retry_backoff.delay(1, unit_random));
+        }
+        self.follow_node(name, Some(node_id));
+        self.after_transition(name);
     }
 
     /// Whether the broker's fetch loop may find something to do, now or later; otherwise it is woken when it may.

@@ -9,10 +9,10 @@ use crate::core::partition::Leader;
 use crate::core::reset::OffsetLookup;
 
 impl Subscription {
-    /// Takes over a picture of the cluster, unless a newer one was shown before: leaders that changed, topics that grew or were
+    /// Takes over a picture of the cluster, unless it or a newer one was shown before: leaders that changed, topics that grew or were
     /// created anew.
     pub(crate) fn handle_metadata(&mut self, metadata: Arc<Metadata>) {
-        if metadata.version < self.metadata.version {
+        if metadata.version <= self.metadata.version {
             return;
         }
         self.metadata = metadata;

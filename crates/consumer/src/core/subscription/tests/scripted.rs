@@ -347,12 +347,12 @@ fn an_error_of_a_broker_is_told_once_until_it_works_again() {
     let mut world = at_start(OffsetReset::None, 3);
     let error = RequestError::ClientClosed;
     for _ in 0..3 {
-        world.subscription.handle_broker_failure(1, &error);
+        world.subscription.handle_broker_failure(1, &error, world.now, UNIT_RANDOM);
     }
     let told = RecvError::Broker { node_id: 1, error: error.clone() };
     assert_eq!(world.settle_error(), told);
     assert!(matches!(world.settle(), Some(Delivery::Batch { .. })));
-    world.subscription.handle_broker_failure(1, &error);
+    world.subscription.handle_broker_failure(1, &error, world.now, UNIT_RANDOM);
     assert!(matches!(world.subscription.poll_delivery(), Some(Delivery::Error(error)) if error == told));
 }
 
@@ -377,6 +377,40 @@ fn a_preferred_replica_is_fetched_from_and_left_when_it_fails() {
     world.ask();
     world.now += Duration::from_secs(5);
     assert!(world.send(1) && !world.send(3));
+}
+
+#[test]
+fn a_preferred_replica_that_fails_or_is_not_known_is_not_tried_without_a_pause() {
+    for replica in [3, 99] {
+        let mut world = at_start(OffsetReset::None, 3);
+        let mut sent = 0;
+        let began = world.now;
+        while world.now < began + Duration::from_secs(1) {
+            world.ask();
+            if world.send(1) {
+                sent += 1;
+                let Flight { node_id, plan } = world.flights.remove(0);
+                let answer = PartitionAnswer {
+                    partition: tp(0),
+                    error: ErrorCode::None,
+                    watermarks: Watermarks::default(),
+                    diverging: None,
+                    preferred_read_replica: Some(replica),
+                    data: None,
+                };
+                world.subscription.handle_fetched(node_id, &plan, vec![answer], 100, world.now, UNIT_RANDOM);
+            }
+            world.ask();
+            world.subscription.handle_broker_failure(
+                replica,
+                &RequestError::NoBroker("it is down".to_owned()),
+                world.now,
+                UNIT_RANDOM,
+            );
+            world.now += Duration::from_millis(1);
+        }
+        assert!((5..=20).contains(&sent), "{sent} fetches in a second");
+    }
 }
 
 // Memory.

@@ -290,7 +290,7 @@ impl World {
     pub(super) fn lose(&mut self, node_id: i32) {
         if let Some(at) = self.flights.iter().position(|flight| flight.node_id == node_id) {
             let Flight { plan, .. } = self.flights.remove(at);
-            self.subscription.handle_fetch_failure(node_id, &plan);
+            self.subscription.handle_fetch_failure(node_id, &plan, self.now, UNIT_RANDOM);
         }
     }
 
