@@ -96,8 +96,13 @@ fn try_append(
     reservation: &mut Option<Reservation>,
 ) -> Result<Delivery, NotAppended> {
     let mut state = partition.lock();
-    let appended =
-        partition.append(&mut state, &shared.batch_rules(), parts, reservation, || shared.env().now())?;
+    let appended = partition
+        .append(&mut state, &shared.batch_rules(), parts, reservation, || shared.env().now())
+        .inspect_err(|_| {
+            // A batch may have been sealed for it.
+            let sender = state.sender.clone().filter(|sender| sender.list_ready(partition, &mut state));
+            sender.inspect(|sender| sender.wake());
+        })?;
     let follow_up = follow_up(shared, partition, &mut state, &appended);
     drop(state);
     follow_up.carry_out(shared);

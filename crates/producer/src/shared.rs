@@ -83,7 +83,9 @@ impl Shared {
     /// room in flight for it.
     fn open_is_due(&self, state: &PartitionState, now: Instant) -> bool {
         let Some(open) = &state.open else { return false };
-        (open.is_flushed || open.opened_at + self.config.linger <= now || self.memory.is_short())
+        // Without linger the time is not asked: the batch may have been opened, by another thread, after `now` was read.
+        let is_over = self.config.linger.is_zero() || open.opened_at + self.config.linger <= now;
+        (is_over || open.is_flushed || self.memory.is_short())
             && state.queue.waiting_len() == 0
             && state.queue.has_room_in_flight()
     }
@@ -100,7 +102,7 @@ impl Shared {
         state.queue.has_room_in_flight() && (state.queue.waiting_len() > 0 || self.open_is_due(state, now))
     }
 
-    /// Calls `look` with every partition that has an open batch, and has its sender look at it.
+    /// Calls `look` with every partition, and has its sender look at it if it has an open batch.
     pub(crate) fn list_open_batches(&self, mut look: impl FnMut(&mut PartitionState)) {
         for topic in self.topics() {
             for partition in topic.partitions() {

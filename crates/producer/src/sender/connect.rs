@@ -215,6 +215,8 @@ fn poll_open(
         Poll::Ready(Ok(())) => {
             for request in unacknowledged.drain(..) {
                 request.handle_unacknowledged(sender, shared, now);
+                // Its partitions may have been listed again.
+                transferred = true;
             }
         }
         Poll::Ready(Err(error)) => return Err(Ended::Broken(error)),

@@ -52,7 +52,11 @@ async fn a_full_batch_does_not_wait() {
 #[tokio::test(start_paused = true)]
 async fn flush_waits_for_everything_and_not_for_the_linger() {
     patiently(async {
-        let world = World::start_with(|cluster| cluster, |config| config.linger = secs(600)).await;
+        let world = World::start_with(
+            |cluster| cluster,
+            |config| (config.linger, config.delivery_timeout) = (secs(600), secs(1_000)),
+        )
+        .await;
         let deliveries = vec![world.send().await, world.send().await];
         let began = world.env().now();
         world.producer.flush().await.expect("all went well");
@@ -104,7 +108,11 @@ async fn failures_of_held_deliveries_and_of_callbacks_are_told_there_only() {
 #[tokio::test(start_paused = true)]
 async fn close_sends_what_is_left_and_refuses_what_comes_later() {
     patiently(async {
-        let world = World::start_with(|cluster| cluster, |config| config.linger = secs(600)).await;
+        let world = World::start_with(
+            |cluster| cluster,
+            |config| (config.linger, config.delivery_timeout) = (secs(600), secs(1_000)),
+        )
+        .await;
         let delivery = world.send().await;
         let other = world.producer.clone();
         let began = world.env().now();
@@ -148,6 +156,7 @@ async fn close_ends_sends_that_wait() {
             config.buffer_memory = 20_000;
         };
         let world = World::start_with(|cluster| cluster, configure).await;
+        acks(world.send_batch(1).await).await;
         world.cluster.faults().on(ApiKey::Metadata).topic("missing").always().hide_topic();
         world.cluster.faults().freeze(1);
         let value = [b'x'; 16_000];
@@ -240,9 +249,12 @@ impl ProducerInterceptor for Auditor {
 async fn interceptors_see_every_record_and_its_end() {
     patiently(async {
         let auditor = Arc::new(Auditor::default());
-        let world = World::start_with(|cluster| cluster, |config| {
-            config.interceptors = vec![auditor.clone(), auditor.clone()];
-        })
+        let world = World::start_with(
+            |cluster| cluster,
+            |config| {
+                config.interceptors = vec![auditor.clone(), auditor.clone()];
+            },
+        )
         .await;
         acks(world.send_batch(1).await).await;
         world.cluster.faults().on(ApiKey::Produce).times(1).answer_with(ErrorCode::InvalidRecord);
@@ -261,15 +273,20 @@ async fn interceptors_see_every_record_and_its_end() {
 async fn records_arrive_as_they_were_sent() {
     patiently(async {
         let world = World::start().await;
-        let record = Record::to(TOPIC).key("k").timestamp_ms(123).header("a", "1").null_header("b").header("a", "");
+        let record =
+            Record::to(TOPIC).key("k").timestamp_ms(123).header("a", "1").null_header("b").header("a", "");
         let ack = world.producer.send(record).await.expect("accepted").await.expect("acknowledged");
         assert_eq!((ack.topic(), ack.partition(), ack.offset, ack.timestamp_ms), (TOPIC, 0, Some(0), 123));
         let now = world.producer.send(Record::to(TOPIC).key("").value("")).await.expect("accepted");
         assert!(now.await.expect("acknowledged").timestamp_ms >= 1_700_000_000_000);
         let records = world.log(0).records();
         assert_eq!((records[0].key.as_deref(), records[0].value.as_deref()), (Some(&b"k"[..]), None));
-        assert_eq!((records[1].key.as_deref(), records[1].value.as_deref()), (Some(&b""[..]), Some(&b""[..])));
-        let headers: Vec<_> = records[0].headers.iter().map(|(key, value)| (&key[..], value.as_deref())).collect();
+        assert_eq!(
+            (records[1].key.as_deref(), records[1].value.as_deref()),
+            (Some(&b""[..]), Some(&b""[..]))
+        );
+        let headers: Vec<_> =
+            records[0].headers.iter().map(|(key, value)| (&key[..], value.as_deref())).collect();
         assert_eq!(headers, [(&b"a"[..], Some(&b"1"[..])), (b"b", None), (b"a", Some(b""))]);
         let refused = world.producer.send(Record::to(TOPIC).timestamp_ms(-1)).await.expect_err("negative");
         assert!(matches!(refused, SendError::InvalidTimestamp { timestamp_ms: -1, .. }), "{refused}");
@@ -289,7 +306,10 @@ async fn a_refused_record_is_told_apart_from_the_others_of_its_batch() {
         let without = without.expect("accepted").await.expect_err("it was refused");
         assert_eq!(with_key.kind, DeliveryErrorKind::OtherRecordInvalid);
         assert!(with_key.is_retriable() && !with_key.possibly_written());
-        assert!(matches!(without.kind, DeliveryErrorKind::Broker { code: ErrorCode::InvalidRecord, .. }), "{without}");
+        assert!(
+            matches!(without.kind, DeliveryErrorKind::Broker { code: ErrorCode::InvalidRecord, .. }),
+            "{without}"
+        );
         assert!(!without.is_retriable());
     })
     .await;

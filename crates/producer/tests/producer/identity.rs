@@ -22,10 +22,13 @@ async fn a_producer_id_that_comes_late_delays_and_loses_nothing() {
 async fn a_refused_producer_id_is_fatal() {
     patiently(async {
         let world = World::start().await;
-        let refused = world.cluster.faults().on(ApiKey::InitProducerId).always();
-        refused.answer_with(ErrorCode::ClusterAuthorizationFailed);
+        let faults = world.cluster.faults();
+        let loading = faults.on(ApiKey::InitProducerId).times(3);
+        loading.answer_with(ErrorCode::CoordinatorLoadInProgress);
+        faults.on(ApiKey::InitProducerId).skip(3).answer_with(ErrorCode::ClusterAuthorizationFailed);
         let error = world.send().await.await.expect_err("the producer is refused");
-        let expected = DeliveryErrorKind::Broker { code: ErrorCode::ClusterAuthorizationFailed, message: None };
+        let expected =
+            DeliveryErrorKind::Broker { code: ErrorCode::ClusterAuthorizationFailed, message: None };
         assert_eq!(error.kind, expected);
         assert!(error.is_fatal() && !error.possibly_written());
         let refused = world.producer.send(Record::to(TOPIC).value("later")).await.expect_err("it has failed");

@@ -71,7 +71,9 @@ impl World {
         configure: impl FnOnce(&mut ProducerConfig),
     ) -> Self {
         let usual = Cluster::builder().topic(TopicSpec::new(TOPIC).partitions(1));
-        let cluster = build(usual).in_memory().start().await.expect("the cluster starts");
+        // The records are older than the machine's clock says.
+        let builder = build(usual).in_memory().config("log.retention.ms", "-1");
+        let cluster = builder.start().await.expect("the cluster starts");
         let connects = Arc::new(AtomicUsize::new(0));
         let connector = InMemory { dialer: cluster.dialer(), attempts: connects.clone() };
         let env = Env::builder().connector(connector).seed(1).virtual_wall_clock(1_700_000_000_000).build();
