@@ -88,6 +88,25 @@ async fn a_leader_that_moves_is_followed_at_once() {
     }
 }
 
+// KIP-951.
+#[tokio::test(start_paused = true)]
+async fn a_former_leader_tells_the_new_one_and_no_metadata_is_needed() {
+    let mut world = world(2, 1).await;
+    let partition = tp("t", 0);
+    let mut consumer = world.consumer(strict(), [&partition]);
+    world.produce(&partition, 2).await;
+    let mut seen = Seen::default();
+    seen.read(&mut consumer, 2).await;
+    world.cluster.faults().on(ApiKey::Metadata).always().close_before_work();
+    let other = 3 - world.cluster.leader("t", 0).unwrap();
+    world.cluster.faults().move_leader("t", 0, other);
+    world.produce(&partition, 2).await;
+    let env = world.client.env().clone();
+    let began = env.now();
+    seen.read(&mut consumer, 4).await;
+    assert!(env.now() - began < Duration::from_secs(2), "{:?}", env.now() - began);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_broker_killed_in_the_middle_loses_repeats_and_reorders_nothing() {
     let mut world = world(3, 6).await;

@@ -5,5 +5,6 @@ mod errors;
 mod faults;
 mod metrics;
 mod offsets;
+mod old_brokers;
 mod reading;
 mod support;

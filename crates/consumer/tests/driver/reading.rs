@@ -120,6 +120,52 @@ async fn a_dropped_next_loses_nothing() {
     assert!(dropped > 0);
 }
 
+/// In real time: threads run when they like.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn on_several_threads_every_record_comes_once_and_in_order() {
+    let mut world = world(3, 6).await;
+    let partitions: Vec<_> = (0..6).map(|partition| tp("t", partition)).collect();
+    for round in 0..40 {
+        for partition in &partitions {
+            world.produce_in(partition, 200, Compression::ALL[round % 5]).await;
+        }
+    }
+    let mut config = strict();
+    config.max_partition_fetch_bytes = 4_000;
+    config.prefetch_bytes = 100_000;
+    let mut consumer = world.consumer(config, &partitions);
+    let mut next: std::collections::BTreeMap<_, i64> = partitions.iter().map(|p| (p.clone(), 0)).collect();
+    let env = world.client.env().clone();
+    let mut seeks = 300;
+    while next.values().any(|offset| *offset < 8_000) {
+        let batch = patiently(consumer.next()).await.unwrap().unwrap();
+        let due = next.get_mut(batch.topic_partition()).unwrap();
+        for record in &batch {
+            assert_eq!(record.offset, *due);
+            *due += 1;
+        }
+        let chosen = &partitions[(env.random_u64() % 6) as usize];
+        match env.random_u64() % 8 {
+            0 if seeks > 0 => {
+                seeks -= 1;
+                let offset = (env.random_u64() % 8_000) as i64;
+                consumer.seek(chosen, offset).unwrap();
+                next.insert(chosen.clone(), offset);
+            }
+            1 => {
+                consumer.pause([chosen]).unwrap();
+                tokio::task::yield_now().await;
+                consumer.resume([chosen]).unwrap();
+            }
+            2 => {
+                let node = 1 + (env.random_u64() % 3) as i32;
+                world.cluster.faults().move_leader("t", chosen.partition, node);
+            }
+            _ => {}
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_paused_partition_is_silent_and_the_others_go_on() {
     let mut world = world(1, 2).await;

@@ -17,18 +17,22 @@
 //! an older one is not delivered. Java: `SubscriptionState.FetchStates`, whose `INITIALIZING` waits for a committed offset and
 //! belongs to groups.
 
+mod question;
 #[cfg(test)]
 mod tests;
+
+pub(crate) use question::{Asked, Question};
 
 use std::time::Instant;
 
 use milena_client::TopicPartition;
-use milena_protocol::{ErrorCode, Uuid};
+use milena_protocol::Uuid;
 
 use super::fetching::{Buffers, Fetching};
 use super::position::Position;
 use super::reset::{OffsetLookup, OffsetReset};
 use crate::error::RecvError;
+use question::Attempt;
 
 /// What was fetched before the last seek, reset, truncation or new assignment carries an older one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -105,36 +109,6 @@ enum Retry {
     Lookup(OffsetLookup),
     /// Only a seek helps.
     Nowhere,
-}
-
-/// Where a question to a leader stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Attempt {
-    failures: u32,
-    phase: Phase,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
-    Due,
-    DueAt(Instant),
-    Asked,
-}
-
-/// A question for a leader.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Question {
-    Offset(OffsetLookup),
-    /// Where does the log end for the leader epoch of this position?
-    EpochEnd(Position),
-}
-
-/// How to ask it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Asked {
-    pub(crate) question: Question,
-    pub(crate) leader: Leader,
-    pub(crate) generation: Generation,
 }
 
 /// What a broker with a fetch offset does about leaders that have changed.
@@ -315,7 +289,7 @@ impl Partition {
         match &mut self.state {
             State::Fetching(fetching) => fetching.retarget(),
             State::Resetting { attempt, .. } | State::Validating { attempt, .. } => {
-                attempt.phase = Phase::Due
+                attempt.ask_again();
             }
             State::Failing { .. } | State::Failed { .. } => {}
         }
@@ -418,122 +392,12 @@ impl Partition {
         self.seek(Position { leader_epoch: end.leader_epoch, ..position }, generation)
     }
 
-    // Questions to leaders.
-
-    /// Whether a question waits to be asked or answered.
-    pub(crate) fn has_question(&self) -> bool {
-        matches!(self.state, State::Resetting { .. } | State::Validating { .. })
-    }
-
-    /// When the question is to be asked again.
-    pub(crate) fn question_due_at(&self) -> Option<Instant> {
-        self.leader?;
-        match &self.state {
-            State::Resetting { attempt, .. } | State::Validating { attempt, .. } => match attempt.phase {
-                Phase::DueAt(at) => Some(at),
-                Phase::Due | Phase::Asked => None,
-            },
-            _ => None,
-        }
-    }
-
-    /// The question that is to be asked now.
-    pub(crate) fn poll_question(&mut self, now: Instant) -> Option<Asked> {
-        let leader = self.leader?;
-        let (question, attempt) = match &mut self.state {
-            State::Resetting { lookup, end_offset, attempt } => {
-                (Question::Offset(first_lookup(*lookup, *end_offset)), attempt)
-            }
-            State::Validating { position, attempt } => (Question::EpochEnd(*position), attempt),
-            State::Fetching(_) | State::Failing { .. } | State::Failed { .. } => return None,
-        };
-        match attempt.phase {
-            Phase::DueAt(at) if at > now => return None,
-            Phase::Asked => return None,
-            Phase::Due | Phase::DueAt(_) => attempt.phase = Phase::Asked,
-        }
-        Some(Asked { question, leader, generation: self.generation })
-    }
-
-    /// The answer to a [`Question::Offset`]; no offset when no record is that young. False if it is of no use.
-    #[must_use]
-    pub(crate) fn handle_offset(
-        &mut self,
-        asked: OffsetLookup,
-        offset: Option<i64>,
-        generation: Generation,
-    ) -> bool {
-        let State::Resetting { lookup, end_offset, attempt } = &mut self.state else { return true };
-        if asked != first_lookup(*lookup, *end_offset) {
-            return true;
-        }
-        let Some(offset) = offset.or(*end_offset) else { return false };
-        if asked != *lookup {
-            *end_offset = Some(offset);
-            attempt.phase = Phase::Due;
-            return true;
-        }
-        tracing::debug!(partition = %self.name, offset, ?asked, "position found");
-        // Without a leader epoch, as in Java: that of the record *before* the offset is not told.
-        let _nothing_buffered = self.enter(State::Fetching(Fetching::new(Position::new(offset))), generation);
-        true
-    }
-
-    /// The answer to a [`Question::EpochEnd`]; `None` when the broker knows nothing of that epoch.
-    pub(crate) fn handle_epoch_end(&mut self, end: Option<Position>, asked: Asked, generation: Generation) {
-        let State::Validating { position, .. } = self.state else { return };
-        let _nothing_buffered = match end {
-            None => self.truncated(None, generation),
-            Some(end) if end.offset < position.offset => self.truncated(Some(end), generation),
-            Some(_) => {
-                let fetching = Fetching::new(position).validated_for(asked.leader.leader_epoch);
-                self.enter(State::Fetching(fetching), generation)
-            }
-        };
-    }
-
-    /// The question got no answer that helps; how many times in a row.
-    pub(crate) fn count_question_failure(&mut self) -> u32 {
-        match &mut self.state {
-            State::Resetting { attempt, .. } | State::Validating { attempt, .. } => {
-                attempt.failures = attempt.failures.saturating_add(1);
-                attempt.failures
-            }
-            _ => 0,
-        }
-    }
-
-    pub(crate) fn ask_again_at(&mut self, at: Instant) {
-        if let State::Resetting { attempt, .. } | State::Validating { attempt, .. } = &mut self.state {
-            attempt.phase = Phase::DueAt(at);
-        }
-    }
-
-    /// The broker refuses to answer the question.
-    pub(crate) fn refuse_question(&mut self, code: ErrorCode) {
-        let retry = match &self.state {
-            State::Resetting { lookup, .. } => Retry::Lookup(*lookup),
-            State::Validating { position, .. } => Retry::At(*position),
-            _ => return,
-        };
-        let error = RecvError::Refused { partition: self.name.clone(), code };
-        self.state = State::Failing { error, retry };
-    }
-
     fn enter(&mut self, state: State, generation: Generation) -> Buffers {
         self.generation = generation;
         match std::mem::replace(&mut self.state, state) {
             State::Fetching(fetching) => fetching.into_buffers(),
             _ => Buffers::default(),
         }
-    }
-}
-
-/// A search by time begins with where the log ends.
-fn first_lookup(lookup: OffsetLookup, end_offset: Option<i64>) -> OffsetLookup {
-    match lookup {
-        OffsetLookup::Timestamp(_) | OffsetLookup::Ago(_) if end_offset.is_none() => OffsetLookup::Latest,
-        lookup => lookup,
     }
 }
 
@@ -547,11 +411,5 @@ impl State {
             Some(lookup) => Self::resetting(lookup),
             None => Self::Failing { error, retry },
         }
-    }
-}
-
-impl Attempt {
-    fn new() -> Self {
-        Self { failures: 0, phase: Phase::Due }
     }
 }

@@ -1,6 +1,8 @@
 use std::fmt::Write;
 use std::time::Duration;
 
+use milena_protocol::ErrorCode;
+
 use super::*;
 use crate::testing::now;
 
