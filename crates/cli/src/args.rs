@@ -37,7 +37,7 @@ pub(crate) struct Cli {
 /// How much is said on standard error.
 #[derive(Args, Clone, Copy, Debug)]
 pub(crate) struct Verbosity {
-    /// Logs to standard error: warnings, with -v what happens, with -vv each request.
+    /// Logs more to standard error than warnings: with -v what is tried again, with -vv each request.
     #[arg(short, long, global = true, action = ArgAction::Count)]
     pub(crate) verbose: u8,
 

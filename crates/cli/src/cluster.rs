@@ -8,20 +8,22 @@ use milena::{Kafka, KafkaBuilder};
 
 use crate::failure::Failure;
 
+/// Where the help shows these options.
+const HEADING: &str = "Connection";
+
 /// The cluster and how to reach it; the same for all commands.
 #[derive(Args, Debug, Clone, Default)]
-#[command(next_help_heading = "Connection")]
 pub(crate) struct ClusterArgs {
     /// Brokers to ask first, separated by commas; the rest is learnt from them.
-    #[arg(short, long, value_name = "HOST:PORT,...")]
+    #[arg(short, long, value_name = "HOST:PORT,...", help_heading = HEADING)]
     pub(crate) bootstrap: Option<String>,
 
     /// Sets a property by Kafka's or librdkafka's name, such as linger.ms=20; wins over --config. May be repeated.
-    #[arg(short = 'X', long = "property", value_name = "KEY=VALUE")]
+    #[arg(short = 'X', long = "property", value_name = "KEY=VALUE", help_heading = HEADING)]
     pub(crate) properties: Vec<String>,
 
     /// Reads properties from a Java properties file. May be repeated; later files win.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = HEADING)]
     pub(crate) config: Vec<PathBuf>,
 }
 

@@ -70,8 +70,7 @@ fn log_to_stderr(verbosity: Verbosity) {
     let level = match (verbosity.quiet, verbosity.verbose) {
         (true, _) => LevelFilter::ERROR,
         (false, 0) => LevelFilter::WARN,
-        (false, 1) => LevelFilter::INFO,
-        (false, 2) => LevelFilter::DEBUG,
+        (false, 1) => LevelFilter::DEBUG,
         (false, _) => LevelFilter::TRACE,
     };
     tracing_subscriber::fmt()

@@ -11,7 +11,7 @@ use super::{BenchArgs, PROGRESS_EVERY};
 use crate::failure::Failure;
 use crate::progress::Progress;
 
-/// Deliveries held at once: more than fit into the producer's buffer, so that they never limit it.
+/// Deliveries held at once: many times what five batches in flight for each partition hold, so that they limit nothing.
 const DELIVERIES_MAX: usize = 100_000;
 
 pub(super) async fn run(

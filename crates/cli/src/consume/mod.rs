@@ -2,14 +2,15 @@
 
 mod format;
 mod limits;
+mod reading;
 mod start;
 mod template;
 
 use std::collections::BTreeMap;
 
 use clap::{Args, ValueEnum};
-use milena::consumer::RecvError;
-use milena::{Consumer, ErrorCode, Kafka, RecordBatch, TopicPartition};
+use milena::consumer::OffsetAndTimestamp;
+use milena::{Consumer, ErrorCode, Kafka, TopicPartition};
 
 use crate::args;
 use crate::cluster::ClusterArgs;
@@ -19,11 +20,9 @@ use crate::output::Output;
 use format::Format;
 pub(crate) use format::ShownRecord;
 use limits::Limits;
+use reading::{Reading, Shown};
 use start::Start;
 use template::Template;
-
-/// With `--exit`, how often to look whether a position has passed over the last records, which may be none that are shown.
-const POSITIONS_LOOKED_AT_EVERY: std::time::Duration = std::time::Duration::from_millis(100);
 
 #[derive(Args, Debug)]
 #[command(after_long_help = args::examples(EXAMPLES))]
@@ -204,132 +203,11 @@ async fn start_offsets(
         Start::Timestamp(timestamp) => {
             let times = partitions.iter().map(|partition| (partition.clone(), timestamp));
             let found = consumer.offsets_for_times(times).await.map_err(Failure::operation)?;
-            let start =
-                |(partition, found): (TopicPartition, Option<milena::consumer::OffsetAndTimestamp>)| {
-                    let offset = found.map(|found| found.offset).or_else(|| ends.get(&partition).copied());
-                    (partition, offset.unwrap_or(0))
-                };
+            let start = |(partition, found): (TopicPartition, Option<OffsetAndTimestamp>)| {
+                let offset = found.map(|found| found.offset).or_else(|| ends.get(&partition).copied());
+                (partition, offset.unwrap_or(0))
+            };
             Ok(found.into_iter().map(start).collect())
         }
-    }
-}
-
-/// How records are shown.
-struct Shown {
-    format: Format,
-    null: Vec<u8>,
-}
-
-/// What the consumer gives.
-type Next = Result<Option<RecordBatch>, RecvError>;
-
-struct Reading<'a> {
-    consumer: Consumer,
-    limits: Limits,
-    shown: &'a Shown,
-    output: Output,
-    buffer: Vec<u8>,
-    keep_going: bool,
-    errors: u64,
-}
-
-impl Reading<'_> {
-    async fn run(&mut self) -> Result<(), Failure> {
-        while !self.limits.are_reached() {
-            let next = match self.next_at_once().await {
-                Some(next) => Some(next),
-                None => {
-                    // Before a wait, what was written is brought to the reader, who may have had enough.
-                    self.output.flush()?;
-                    self.next().await
-                }
-            };
-            match next {
-                Some(Ok(Some(batch))) => self.show(&batch)?,
-                Some(Ok(None)) => break,
-                Some(Err(error)) => self.pass(&error)?,
-                None => self.look_at_positions(),
-            }
-        }
-        match self.errors {
-            0 => Ok(()),
-            1 => Err(Failure::operation("went on after an error")),
-            errors => Err(Failure::Operation(format!("went on after {errors} errors"))),
-        }
-    }
-
-    /// The next batch if it is there.
-    async fn next_at_once(&mut self) -> Option<Next> {
-        tokio::select! {
-            biased;
-            next = self.consumer.next() => Some(next),
-            () = std::future::ready(()) => None,
-        }
-    }
-
-    /// The next batch; `None` when it is time to look at the positions.
-    async fn next(&mut self) -> Option<Next> {
-        let has_ends = self.limits.ends.is_some();
-        let env = self.consumer.client().env().clone();
-        tokio::select! {
-            biased;
-            next = self.consumer.next() => Some(next),
-            () = env.sleep(POSITIONS_LOOKED_AT_EVERY), if has_ends => None,
-        }
-    }
-
-    fn show(&mut self, batch: &RecordBatch) -> Result<(), Failure> {
-        self.buffer.clear();
-        let partition = batch.topic_partition();
-        for record in batch {
-            if !self.limits.take(partition, record.offset) {
-                break;
-            }
-            let record = ShownRecord::new(batch.topic(), batch.partition(), &record);
-            self.shown.format.write(&record, &self.shown.null, &mut self.buffer);
-        }
-        self.output.write(&self.buffer)?;
-        self.advance(partition, batch.next_offset());
-        Ok(())
-    }
-
-    /// The last offsets of a partition may be none of records: markers of transactions, what was aborted or compacted.
-    fn look_at_positions(&mut self) {
-        for partition in self.limits.unfinished() {
-            if let Ok(Some(position)) = self.consumer.position(&partition) {
-                self.advance(&partition, position.offset);
-            }
-        }
-    }
-
-    fn advance(&mut self, partition: &TopicPartition, position: i64) {
-        if self.limits.advance(partition, position) {
-            // It is assigned: positions of others are not looked at.
-            let _paused = self.consumer.pause(std::slice::from_ref(partition));
-        }
-    }
-
-    /// Ends reading, or says what is passed over.
-    fn pass(&mut self, error: &RecvError) -> Result<(), Failure> {
-        match error {
-            // Attempts go on by themselves.
-            RecvError::Broker { .. } => {
-                eprintln!("{error}");
-                return Ok(());
-            }
-            _ if !self.keep_going => return Err(Failure::operation(error)),
-            _ => {}
-        }
-        eprintln!("{error}");
-        self.errors += 1;
-        match (error, error.partition()) {
-            (RecvError::Corrupt { partition, next_offset: Some(next), .. }, _) => {
-                self.consumer.seek(partition, *next).map_err(Failure::operation)?;
-            }
-            // It stands still: nothing more will come of it.
-            (_, Some(partition)) => self.advance(partition, i64::MAX),
-            (_, None) => return Err(Failure::operation(error)),
-        }
-        Ok(())
     }
 }

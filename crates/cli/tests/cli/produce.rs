@@ -188,3 +188,11 @@ fn ctrl_c_ends_with_what_was_acknowledged() {
     let stderr = produce.wait().failure(130);
     assert!(stderr.contains("interrupted: 2 records acknowledged"), "{stderr}");
 }
+
+#[test]
+fn a_topic_that_is_neither_there_nor_created_is_an_error_within_max_block_ms() {
+    let broker = Broker::start(&["-c", "auto.create.topics.enable=false"]);
+    let arguments = ["produce", "-t", "nothing", "-X", "max.block.ms=300"];
+    let stderr = broker.milena_with_input(&arguments, b"x\n").failure(1);
+    assert!(stderr.contains("nothing") && stderr.contains("does not exist"), "{stderr}");
+}

@@ -93,3 +93,13 @@ fn completions_are_made_for_every_shell() {
         assert!(script.contains("milena") && script.contains("produce"), "{shell}");
     }
 }
+
+#[test]
+fn more_is_logged_on_demand_and_never_to_standard_output() {
+    let broker = Broker::with_topics(&["orders"]);
+    let quiet = broker.milena(&["topic", "list"]);
+    assert_eq!(quiet.stderr, "");
+    let verbose = broker.milena(&["topic", "list", "-vv"]);
+    assert!(verbose.stderr.contains("Metadata"), "{}", verbose.stderr);
+    assert_eq!(verbose.success(), "orders  1 partition\n");
+}
