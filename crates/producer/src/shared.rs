@@ -108,7 +108,7 @@ impl Shared {
             for partition in topic.partitions() {
                 let mut state = partition.lock();
                 look(&mut state);
-                if state.open.is_none() {
+                if state.open.is_none() && state.queue.waiting_len() == 0 {
                     continue;
                 }
                 let sender = state.sender.clone().filter(|sender| sender.list_ready(partition, &mut state));

@@ -89,10 +89,11 @@ impl BrokerSender {
         for _ in 0..self.ready_len() {
             let Some(partition) = self.pop_ready() else { break };
             let mut state = partition.lock();
-            if !state.belongs_to(self) {
+            // What left this sender and came back may be on its list twice; only once does it count, as two batches of one partition
+            // must not meet in one request.
+            if !state.belongs_to(self) || !std::mem::take(&mut state.is_listed) {
                 continue;
             }
-            state.is_listed = false;
             shared.seal_if_due(&partition, &mut state, now);
             let next_bytes = state.queue.next_encoded_len().unwrap_or(0);
             if !gathered.is_empty() && bytes + next_bytes > shared.config.max_request_size {

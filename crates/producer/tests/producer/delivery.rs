@@ -57,7 +57,7 @@ async fn flush_waits_for_everything_and_not_for_the_linger() {
             |config| (config.linger, config.delivery_timeout) = (secs(600), secs(1_000)),
         )
         .await;
-        let deliveries = vec![world.send().await, world.send().await];
+        let deliveries = [world.send().await, world.send().await];
         let began = world.env().now();
         world.producer.flush().await.expect("all went well");
         assert!(world.env().now() - began < secs(1));

@@ -1,9 +1,20 @@
 //! What went wrong with other clients, by the numbers of the list of the field's failures.
 
 use milena_broker::{ApiKey, ErrorCode};
-use milena_producer::DeliveryErrorKind;
+use milena_producer::{Delivery, DeliveryErrorKind, Record};
 
 use crate::support::*;
+
+/// Sends large records, each of one letter.
+async fn send_letters(world: &World, letters: std::ops::RangeInclusive<u8>) -> Vec<Delivery> {
+    let mut sent = Vec::new();
+    for letter in letters {
+        let value = vec![letter; 90_000];
+        let record = Record::to(TOPIC).partition(0).value(&value);
+        sent.push(world.producer.send(record).await.expect("accepted"));
+    }
+    sent
+}
 
 /// 1. KAFKA-19012: a batch that expires while the socket takes nothing is still on its way, and its buffer is not used again.
 #[tokio::test(start_paused = true)]
@@ -24,27 +35,13 @@ async fn a_buffer_on_its_way_is_not_used_for_other_records() {
         world.send().await.await.expect("introduced");
         world.cluster.faults().stop_reading(1);
         // More than the stream holds: the last requests stay half written.
-        let send = |fill: u8| {
-            let value = vec![fill; 90_000];
-            let producer = world.producer.clone();
-            async move {
-                let record = milena_producer::Record::to(TOPIC).partition(0).value(&value);
-                producer.send(record).await.expect("accepted")
-            }
-        };
-        let mut stalled = Vec::new();
-        for fill in 0..5 {
-            stalled.push(send(b'a' + fill).await);
-        }
+        let stalled = send_letters(&world, b'a'..=b'e').await;
         // They expire in the same moment in which their requests time out, or before.
         for result in results(stalled).await {
             let error = result.expect_err("nothing was taken");
             assert!(matches!(error.kind, DeliveryErrorKind::Timeout { .. }), "{error}");
         }
-        let mut later = Vec::new();
-        for fill in 0..5 {
-            later.push(send(b'p' + fill).await);
-        }
+        let later = send_letters(&world, b'p'..=b't').await;
         world.cluster.faults().resume_reading(1);
         acks(later).await;
         // Whatever arrived is whole: the checksums hold, and each value is of one letter.

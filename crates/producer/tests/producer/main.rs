@@ -8,6 +8,10 @@ mod failures;
 mod identity;
 mod isolation;
 mod order;
+#[path = "../../../client/tests/client/peer/mod.rs"]
+#[expect(dead_code, reason = "it offers more than is needed here")]
+mod peer;
+mod scripted;
 mod sizes;
 mod support;
 mod topics;
