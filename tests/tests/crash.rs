@@ -1,5 +1,7 @@
 //! A machine that goes away mid-stream: `kill -9` of one of three real brokers, then back.
 
+#![expect(clippy::disallowed_methods, reason = "this is an application: its time and tasks are the system's")]
+
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use milena::{Env, Kafka, Producer, Record};
 
 use super::meter::Meter;
-use super::pool::{POOL, pool};
+use super::pool::pool;
 use super::report::{Measured, Quantiles};
 use super::{BenchArgs, PROGRESS_EVERY};
 use crate::failure::Failure;
@@ -64,7 +64,7 @@ async fn send(args: BenchArgs, producer: Producer, env: Env, origin: Instant, to
         if due > env.now() {
             env.sleep_until(due).await;
         }
-        let event = &pool[number as usize % POOL];
+        let event = &pool[number as usize % pool.len()];
         let key = format!("{:016x}", env.now().saturating_duration_since(origin).as_nanos());
         let record = Record::to(&args.topic).key(&key).value(&event.value);
         let sent = match args.headers {

@@ -3,7 +3,7 @@
 use milena::{KafkaBuilder, Record};
 
 use super::meter::Meter;
-use super::pool::{POOL, pool};
+use super::pool::pool;
 use super::report::{Measured, Quantiles};
 use super::{BenchArgs, PROGRESS_EVERY};
 use crate::failure::Failure;
@@ -31,7 +31,7 @@ pub(super) async fn run(
         if number == args.warmup() && number > 0 {
             warm_meter = Some(Meter::start(env));
         }
-        let event = &pool[number as usize % POOL];
+        let event = &pool[number as usize % pool.len()];
         let sending = env.now();
         let record = Record::to(&args.topic).key(&event.key).value(&event.value);
         let sent = match args.headers {

@@ -6,7 +6,7 @@
 use milena::HeaderRef;
 
 /// How many different events there are.
-pub(super) const POOL: usize = 10_000;
+const POOL: usize = 10_000;
 
 const EVENTS: [&str; 8] =
     ["page_view", "add_to_cart", "checkout", "search", "login", "logout", "purchase", "impression"];
@@ -72,9 +72,13 @@ fn value(random: &mut SplitMix64, event: &str, time_ms: u64, size: usize) -> Str
     value
 }
 
-/// All events, with values of `size` bytes.
+/// What the pool may take: fewer events are made if values are very large.
+const POOL_BYTES_MAX: usize = 256 << 20;
+
+/// The events, with values of `size` bytes.
 pub(super) fn pool(size: usize) -> Vec<Event> {
-    (0..POOL as u64).map(|index| Event::new(index, size)).collect()
+    let count = POOL.min(POOL_BYTES_MAX / size.max(1)).max(1);
+    (0..count as u64).map(|index| Event::new(index, size)).collect()
 }
 
 /// Steele, Lea, Flood 2014.

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use milena::{Delivery, Kafka, Record, TopicProducer};
 
 use super::meter::Meter;
-use super::pool::{Event, POOL, pool};
+use super::pool::{Event, pool};
 use super::report::Measured;
 use super::{BenchArgs, PROGRESS_EVERY};
 use crate::failure::Failure;
@@ -43,7 +43,7 @@ impl Load<'_> {
     async fn send(&mut self, numbers: std::ops::Range<u64>, progress: &mut Progress) -> Result<u64, Failure> {
         let mut bytes = 0;
         for number in numbers {
-            let event = &self.pool[number as usize % POOL];
+            let event = &self.pool[number as usize % self.pool.len()];
             bytes += event.size() as u64;
             let record = Record::new().key(&event.key).value(&event.value);
             let sent = match self.headers {

@@ -20,10 +20,11 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use milena_client::connection::Response;
 use milena_client::env::{Env, Timer};
 use milena_client::metrics::RecordsFetched;
-use milena_client::{Connection, RequestError};
+use milena_client::{Backoff, Connection, RequestError};
 use milena_protocol::ErrorCode;
 use milena_protocol::messages::{FetchRequest, FetchResponse};
 
@@ -55,13 +56,6 @@ enum Leave {
     /// It has not been used for long.
     Idle,
     /// The consumer is being closed.
-    Closing,
-}
-
-/// What ends a wait.
-enum Event {
-    Woken,
-    Time,
     Closing,
 }
 
@@ -104,7 +98,9 @@ impl FetchLoop {
             if let Some(error) = error {
                 self.back_off(error).await;
             }
-            while !self.shared.is_closing() && !self.shared.with(|s| s.has_work(self.node_id)) {
+            while !self.shared.is_closing()
+                && !self.shared.with(|subscription| subscription.has_work(self.node_id))
+            {
                 self.wait(None).await;
             }
         }
@@ -131,6 +127,11 @@ impl FetchLoop {
             subscription.handle_broker_failure(self.node_id, &error, now, unit_random);
         });
         let backoff = self.shared.client.config().reconnect_backoff;
+        self.pause(backoff).await;
+    }
+
+    /// Waits for as long as the failures in a row demand.
+    async fn pause(&mut self, backoff: Backoff) {
         let until = self.env.deadline_after(backoff.delay(self.failures, self.env.random_unit()));
         while self.env.now() < until && !self.shared.is_closing() {
             self.wait(Some(until)).await;
@@ -163,7 +164,7 @@ impl FetchLoop {
             }
             let now = self.env.now();
             if let Some(until) = connection.throttled_until(now) {
-                self.idle(connection, Some(until)).await?;
+                self.idle(connection, until).await?;
                 continue;
             }
             match self.shared.with(|subscription| subscription.poll_fetch(self.node_id, checks, now)) {
@@ -180,8 +181,8 @@ impl FetchLoop {
                     if unused_until <= now {
                         return Ok(Leave::Idle);
                     }
-                    self.idle(connection, Some(until.map_or(unused_until, |until| until.min(unused_until))))
-                        .await?;
+                    let until = until.map_or(unused_until, |until| until.min(unused_until));
+                    self.idle(connection, until).await?;
                 }
             }
         }
@@ -270,7 +271,7 @@ impl FetchLoop {
     }
 
     /// Hands the batches of an answer on.
-    fn take(&mut self, plan: FetchPlan, answer: FetchResponse, frame: bytes::Bytes) {
+    fn take(&mut self, plan: FetchPlan, answer: FetchResponse, frame: Bytes) {
         let frame_bytes = frame.len();
         let lease = FrameLease::new(frame, self.frames.clone());
         let isolation_level = self.shared.config.isolation_level;
@@ -318,53 +319,38 @@ impl FetchLoop {
         }
         self.failures = self.failures.saturating_add(1);
         if self.failures > 1 || !is_session_error(code) {
-            let backoff = self.shared.client.config().retry_backoff;
-            let until = self.env.deadline_after(backoff.delay(self.failures, self.env.random_unit()));
-            while self.env.now() < until && !self.shared.is_closing() {
-                self.wait(Some(until)).await;
-            }
+            self.pause(self.shared.client.config().retry_backoff).await;
         }
     }
 
-    /// Waits with an open connection, and notices when the broker closes it.
+    /// Waits with an open connection until woken, until an instant, or for the consumer to be closed; notices when the broker closes
+    /// the connection.
     async fn idle(
         &mut self,
         connection: &mut Connection<FetchPlan>,
-        until: Option<Instant>,
-    ) -> Result<Event, RequestError> {
-        let timer = &mut self.timer;
-        let mut woken = pin!(self.bell.notify.notified());
-        let mut closing = pin!(self.shared.closing());
-        poll_fn(|cx| {
-            if let Poll::Ready(Err(error)) = connection.poll_response(cx) {
-                return Poll::Ready(Err(broken(error)));
-            }
-            if closing.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(Ok(Event::Closing));
-            }
-            if woken.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(Ok(Event::Woken));
-            }
-            timer.poll_until(cx, until).map(|()| Ok(Event::Time))
+        until: Instant,
+    ) -> Result<(), RequestError> {
+        let mut waiting = pin!(self.wait(Some(until)));
+        poll_fn(|cx| match connection.poll_response(cx) {
+            Poll::Ready(Err(error)) => Poll::Ready(Err(broken(error))),
+            // To no request comes no answer.
+            Poll::Ready(Ok(_)) | Poll::Pending => waiting.as_mut().poll(cx).map(Ok),
         })
         .await
     }
 
-    /// Waits without a connection.
-    async fn wait(&mut self, until: Option<Instant>) -> Event {
+    /// Waits until woken, until an instant, or for the consumer to be closed.
+    async fn wait(&mut self, until: Option<Instant>) {
         let timer = &mut self.timer;
         let mut woken = pin!(self.bell.notify.notified());
         let mut closing = pin!(self.shared.closing());
         poll_fn(|cx| {
-            if closing.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(Event::Closing);
-            }
-            if woken.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(Event::Woken);
-            }
-            timer.poll_until(cx, until).map(|()| Event::Time)
+            let is_over = closing.as_mut().poll(cx).is_ready()
+                || woken.as_mut().poll(cx).is_ready()
+                || timer.poll_until(cx, until).is_ready();
+            if is_over { Poll::Ready(()) } else { Poll::Pending }
         })
-        .await
+        .await;
     }
 
     /// Lets the broker forget the session, so that it keeps its place for others. It may be busy with a fetch: it is given a

@@ -88,6 +88,37 @@ async fn a_leader_that_moves_is_followed_at_once() {
     }
 }
 
+// Failure 10: a leader epoch goes backwards.
+#[tokio::test(start_paused = true)]
+async fn a_leader_epoch_that_goes_back_in_metadata_stops_nothing() {
+    let mut world = world(2, 1).await;
+    let partition = tp("t", 0);
+    for node in [1, 2, 1, 2] {
+        world.cluster.faults().move_leader("t", 0, node);
+    }
+    let mut consumer = world.consumer(strict(), [&partition]);
+    world.produce(&partition, 2).await;
+    let mut seen = Seen::default();
+    seen.read(&mut consumer, 2).await;
+    let lagging =
+        world.cluster.faults().on(ApiKey::Metadata).partition("t", 0).times(3).report_leader_epoch(1);
+    for round in 2..=10u64 {
+        world.client.metadata().request_update();
+        world.client.env().sleep(Duration::from_secs(1)).await;
+        world.produce(&partition, 2).await;
+        seen.read(&mut consumer, 2 * round).await;
+    }
+    assert_eq!(lagging.fired(), 3);
+    // Even if all brokers say so, from now on: they are believed in the end, and corrected by the leader.
+    world.cluster.faults().on(ApiKey::Metadata).partition("t", 0).times(10).report_leader_epoch(1);
+    for round in 11..=20u64 {
+        world.client.metadata().request_update();
+        world.client.env().sleep(Duration::from_secs(1)).await;
+        world.produce(&partition, 2).await;
+        seen.read(&mut consumer, 2 * round).await;
+    }
+}
+
 // KIP-951.
 #[tokio::test(start_paused = true)]
 async fn a_former_leader_tells_the_new_one_and_no_metadata_is_needed() {

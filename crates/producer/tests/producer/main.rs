@@ -2,6 +2,7 @@
 #![cfg(test)]
 
 mod acks;
+mod allocations;
 mod backpressure;
 mod delivery;
 mod failures;

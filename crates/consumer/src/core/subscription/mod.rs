@@ -247,6 +247,8 @@ impl Subscription {
             state.set_paused(true);
             self.ready_bytes -= state.fetching().map_or(0, |fetching| fetching.ready_bytes());
             self.effects.decoder = true;
+            // What is buffered for it may make room for the others.
+            self.wake_waiting_nodes();
         }
         Ok(())
     }
