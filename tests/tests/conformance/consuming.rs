@@ -51,7 +51,7 @@ pub(crate) async fn offsets_are_found_by_time(context: &Context) {
     assert_eq!(look_up(FIRST_MS + 4_500).await, Some((5, FIRST_MS + 5_000)));
     assert_eq!(look_up(FIRST_MS + 9_001).await, None);
 
-    consumer.seek_to_timestamp(&[partition.clone()], FIRST_MS + 6_500).unwrap();
+    consumer.seek_to_timestamp(std::slice::from_ref(&partition), FIRST_MS + 6_500).unwrap();
     assert_eq!(read(&mut consumer, 1).await[0].0, 7);
 }
 
