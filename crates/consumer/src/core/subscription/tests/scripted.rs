@@ -458,6 +458,21 @@ fn what_paused_partitions_have_buffered_gives_way_to_others() {
 }
 
 #[test]
+fn a_pause_wakes_brokers_that_wait_for_the_room_it_may_make() {
+    let mut world =
+        world_with(SubscriptionConfig { prefetch_bytes: 1_000, ..config() }, [log(1, 9), log(2, 9)]);
+    for partition in 0..2 {
+        seek(&mut world, partition, 0);
+    }
+    world.ask();
+    world.send(1);
+    world.answer(1, |_| None);
+    assert!(!world.send(2), "the budget is full of partition 0");
+    world.subscription.pause(&tp(0)).unwrap();
+    assert!(world.send(2));
+}
+
+#[test]
 fn a_pause_keeps_what_is_buffered() {
     let mut world = at_start(OffsetReset::None, 3);
     world.send(1);
