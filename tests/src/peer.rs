@@ -49,9 +49,12 @@ impl Peer {
         Self { kind, program }
     }
 
-    /// Whether the peer's interface can express the record: kafka-python refuses headers whose value is null.
+    /// Whether the peer's interface can express the record: kafka-python refuses headers whose value is null, and records with
+    /// neither key nor value.
     pub fn can_write(&self, record: &WireRecord) -> bool {
-        self.kind != PeerKind::KafkaPython || record.headers.iter().all(|(_, value)| value.is_some())
+        let has_data = record.key.is_some() || record.value.is_some();
+        self.kind != PeerKind::KafkaPython
+            || has_data && record.headers.iter().all(|(_, value)| value.is_some())
     }
 
     /// Lets the peer write `records` with compression `codec`.
