@@ -61,9 +61,10 @@ impl Meaning {
             ErrorCode::UnknownProducerId | ErrorCode::InvalidProducerEpoch => Self::Forgotten,
             // The leader refuses these before it appends. Others, NOT_LEADER_OR_FOLLOWER among them, may also end the wait
             // for replicas after the append (Kafka: `DelayedProduce`).
-            ErrorCode::NotEnoughReplicas | ErrorCode::CorruptMessage | ErrorCode::ThrottlingQuotaExceeded => {
-                Self::Retry { written: Written::No }
-            }
+            ErrorCode::NotEnoughReplicas
+            | ErrorCode::CorruptMessage
+            | ErrorCode::ThrottlingQuotaExceeded
+            | ErrorCode::UnknownTopicId => Self::Retry { written: Written::No },
             ErrorCode::ClusterAuthorizationFailed
             | ErrorCode::ProducerFenced
             | ErrorCode::TransactionalIdAuthorizationFailed
@@ -125,7 +126,7 @@ mod tests {
                 "RequestTimedOut: Retry { written: Perhaps }",
                 "KafkaStorageError: Retry { written: Perhaps }",
                 "UnknownTopicOrPartition: Retry { written: Perhaps }",
-                "UnknownTopicId: Retry { written: Perhaps }",
+                "UnknownTopicId: Retry { written: No }",
                 "InvalidRecord: Fail { written: No }",
                 "InvalidTimestamp: Fail { written: No }",
                 "TopicAuthorizationFailed: Fail { written: No }",

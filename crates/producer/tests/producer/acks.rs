@@ -1,7 +1,7 @@
 //! Weaker acknowledgements.
 
 use milena_broker::ApiKey;
-use milena_producer::{Acks, ProducerConfig};
+use milena_producer::{Acks, ProducerConfig, Record};
 
 use crate::support::*;
 
@@ -35,6 +35,32 @@ async fn without_acknowledgements_a_lost_connection_is_opened_again() {
         world.pass(secs(1)).await;
         acks(world.send_batch(1).await).await;
         world.cluster.until(|cluster| cluster.log(TOPIC, 0).expect("a log").log_end_offset == 2).await;
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_acknowledgements_the_next_batch_goes_when_the_socket_has_taken_the_last_one() {
+    patiently(async {
+        let configure = |config: &mut ProducerConfig| {
+            without_idempotence(Acks::None)(config);
+            config.max_in_flight = 1;
+        };
+        let world = World::start_with(|cluster| cluster, configure).await;
+        acks(world.send_batch(1).await).await;
+        world.cluster.faults().stop_reading(1);
+        // More than the stream holds.
+        let value = vec![b'1'; 300_000];
+        let mut sent = Vec::new();
+        for _ in 0..3 {
+            sent.push(world.producer.send(Record::to(TOPIC).value(&value)).await.expect("accepted"));
+        }
+        world.pass(secs(1)).await;
+        assert!(sent.iter().all(|delivery| delivery.try_result().is_none()));
+        world.cluster.faults().resume_reading(1);
+        let began = world.env().now();
+        acks(sent).await;
+        assert!(world.env().now() - began < secs(1));
     })
     .await;
 }

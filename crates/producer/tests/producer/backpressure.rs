@@ -106,6 +106,25 @@ async fn open_batches_go_when_somebody_waits_for_memory() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_batch_that_was_sealed_for_a_record_which_waits_for_memory_goes_at_once() {
+    patiently(async {
+        let configure = |config: &mut ProducerConfig| {
+            config.buffer_memory = 20_000;
+            (config.linger, config.delivery_timeout) = (secs(100), secs(1_000));
+        };
+        let world = World::start_with(|cluster| cluster, configure).await;
+        let value = [b'x'; 16_000];
+        let began = world.env().now();
+        let first = world.producer.send(Record::to(TOPIC).value(&value)).await.expect("accepted");
+        world.pass(ms(10)).await;
+        drop(world.producer.send(Record::to(TOPIC).value(&value)).await.expect("accepted"));
+        assert!(first.try_result().is_some());
+        assert!(world.env().now() - began < secs(1));
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn memory_is_granted_in_the_order_of_the_sends() {
     patiently(async {
         let world = World::start_with(|cluster| cluster, small_buffer).await;

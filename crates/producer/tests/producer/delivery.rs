@@ -177,6 +177,33 @@ async fn close_ends_sends_that_wait() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_send_that_passed_the_door_before_it_closed_is_refused_or_resolved() {
+    patiently(async {
+        let configure = |config: &mut milena_producer::ProducerConfig| config.max_request_size = 10_000;
+        let world = World::start_with(|cluster| cluster, configure).await;
+        acks(world.send_batch(1).await).await;
+        world.cluster.faults().freeze(1);
+        let value = [b'x'; 9_000];
+        let mut sent = Vec::new();
+        // So much waits that a send yields before it appends.
+        let mut yielding = loop {
+            let producer = world.producer.clone();
+            let mut send = Box::pin(async move { producer.send(Record::to(TOPIC).value(&value)).await });
+            match std::future::poll_fn(|cx| std::task::Poll::Ready(send.as_mut().poll(cx))).await {
+                std::task::Poll::Ready(delivery) => sent.push(delivery.expect("accepted")),
+                std::task::Poll::Pending => break send,
+            }
+        };
+        let _ = world.producer.clone().close(ms(1)).await;
+        assert_eq!(yielding.as_mut().await.expect_err("closed"), SendError::Closed);
+        for result in results(sent).await {
+            assert_eq!(result.expect_err("cut off").kind, DeliveryErrorKind::Closed);
+        }
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_producer_that_is_dropped_resolves_its_deliveries() {
     patiently(async {
         let world = World::start().await;

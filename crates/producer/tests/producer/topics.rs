@@ -71,6 +71,9 @@ async fn a_topic_that_is_created_anew_is_written_to() {
         let acks = acks(world.send_batch(2).await).await;
         assert_eq!(offsets(&acks), [Some(0), Some(1)]);
         assert_eq!(world.values(0), [6, 7]);
+        // The new log knows no producer, and would take any number.
+        let batch = &world.log(0).batches[0];
+        assert_eq!((batch.producer_epoch, batch.base_sequence), (1, 0));
     })
     .await;
 }
