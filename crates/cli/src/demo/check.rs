@@ -188,6 +188,16 @@ mod tests {
     }
 
     #[test]
+    fn offsets_that_fall_are_found() {
+        // Steps come in order, but from places that are not.
+        let found = found(|acknowledged, read| {
+            (acknowledged[1].offset, acknowledged[2].offset) = (14, 12);
+            (read[1].offset, read[2].offset) = (14, 12);
+        });
+        assert!(found.contains("user-00: not one partition with every step in order"), "{found}");
+    }
+
+    #[test]
     fn a_user_in_two_partitions_is_found() {
         let found = found(|acknowledged, read| {
             acknowledged[20].partition = 5;

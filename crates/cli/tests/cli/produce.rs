@@ -196,3 +196,19 @@ fn a_topic_that_is_neither_there_nor_created_is_an_error_within_max_block_ms() {
     let stderr = broker.milena_with_input(&arguments, b"x\n").failure(1);
     assert!(stderr.contains("nothing") && stderr.contains("does not exist"), "{stderr}");
 }
+
+#[test]
+fn what_a_line_brings_wins_over_what_is_given_for_all() {
+    let broker = Broker::with_topics(&["orders:2"]);
+    let arguments =
+        ["produce", "-t", "orders", "--json", "-k", "all", "-p", "0", "--timestamp", "1", "-H", "h=all"];
+    let lines = r#"{"value": "a"}
+{"value": "b", "key": "own", "partition": 1, "timestamp": 2, "headers": {"h": "own"}}
+"#;
+    broker.milena_with_input(&arguments, lines.as_bytes()).success();
+    let read = |partition| {
+        let arguments = ["consume", "-t", "orders", "-p", partition, "--from", "beginning", "-e"];
+        broker.milena(&[&arguments[..], &["-f", "%s %k %T %h"]].concat()).success()
+    };
+    assert_eq!((read("0").as_str(), read("1").as_str()), ("a all 1 h=all", "b own 2 h=all,h=own"));
+}

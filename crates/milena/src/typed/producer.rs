@@ -129,9 +129,22 @@ impl Buffers {
 
 #[cfg(test)]
 mod tests {
+    use milena_broker::Cluster;
     use milena_serdes::Utf8;
 
     use super::*;
+    use crate::Kafka;
+
+    #[tokio::test]
+    async fn a_send_gives_its_buffer_back_whether_or_not_it_succeeds() {
+        let cluster = Cluster::builder().in_memory().start().await.unwrap();
+        let kafka = Kafka::connect_to(&cluster).await.unwrap();
+        let producer = TypedProducer::new(kafka.producer().build().await.unwrap(), Utf8, Utf8);
+        producer.send(Record::to("orders"), "k", "v").await.unwrap().await.unwrap();
+        assert_eq!(producer.buffers.lock().len(), 1);
+        producer.send(Record::to("orders").partition(99), "k", "v").await.unwrap_err();
+        assert_eq!(producer.buffers.lock().len(), 1);
+    }
 
     #[test]
     fn a_buffer_that_was_used_is_used_again_and_only_some_are_kept() {

@@ -48,7 +48,11 @@ async fn a_value_without_a_form_queues_nothing_and_the_next_one_is_untouched() {
     let (_cluster, kafka) = cluster().await;
     let only_even = serializer_fn(|_, value: &u8, out: &mut Vec<u8>| {
         out.push(*value);
-        if value.is_multiple_of(2) { Ok(milena::serdes::Presence::Present) } else { Err(SerializeError::new("odd")) }
+        if value.is_multiple_of(2) {
+            Ok(milena::serdes::Presence::Present)
+        } else {
+            Err(SerializeError::new("odd"))
+        }
     });
     let producer = TypedProducer::new(kafka.producer().build().await.unwrap(), Utf8, only_even);
     let record = || Record::to("orders").partition(0);
