@@ -22,22 +22,9 @@ const STEPS: [Step; 8] = [
     ("test", || test::run(&[])),
 ];
 
-/// Checks run no codec, so the tests' optimised macros and build scripts would cost them minutes for nothing.
-const UNOPTIMISED: &str = "profile.dev.package.\"*\".opt-level=0";
-const CLIPPY: [&str; 10] = [
-    "clippy",
-    "--locked",
-    "--workspace",
-    "--all-targets",
-    "--all-features",
-    "--config",
-    UNOPTIMISED,
-    "--",
-    "--deny",
-    "warnings",
-];
-const DOC: [&str; 7] =
-    ["doc", "--locked", "--workspace", "--no-deps", "--all-features", "--config", UNOPTIMISED];
+const CLIPPY: [&str; 8] =
+    ["clippy", "--locked", "--workspace", "--all-targets", "--all-features", "--", "--deny", "warnings"];
+const DOC: [&str; 5] = ["doc", "--locked", "--workspace", "--no-deps", "--all-features"];
 
 pub(crate) fn run(arguments: &[String]) -> Result<(), Box<dyn Error>> {
     let mut report = Vec::new();
