@@ -22,6 +22,9 @@ import org.apache.kafka.common.serialization.ByteArraySerializer;
 
 /** Kafka's Java client as a peer of the interoperability tests; see README.md. */
 public class Peer {
+    /** How long nothing may come. */
+    static final Duration PATIENCE = Duration.ofSeconds(60);
+
     public static void main(String[] args) throws Exception {
         switch (args[0]) {
             case "produce" -> produce(args[1], args[2], args[3]);
@@ -71,7 +74,11 @@ public class Peer {
             consumer.assign(partitions);
             consumer.seekToBeginning(partitions);
             int seen = 0;
+            long last = System.nanoTime();
             while (seen < count) {
+                if (System.nanoTime() - last > PATIENCE.toNanos()) {
+                    throw new IllegalStateException("only " + seen + " of " + count + " records came");
+                }
                 for (ConsumerRecord<byte[], byte[]> record : consumer.poll(Duration.ofSeconds(1))) {
                     List<String> headers = new ArrayList<>();
                     for (Header header : record.headers()) {
@@ -80,6 +87,7 @@ public class Peer {
                     out.println(String.join("\t", Long.toString(record.offset()), Integer.toString(record.partition()),
                             Long.toString(record.timestamp()), text(record.key()), text(record.value()), String.join(",", headers)));
                     seen++;
+                    last = System.nanoTime();
                 }
             }
         }

@@ -1,8 +1,13 @@
 """kafka-python as a peer of the interoperability tests; see README.md."""
 
 import sys
+import time
 
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+
+
+# How long nothing may come.
+PATIENCE_S = 60
 
 
 def from_text(text):
@@ -43,8 +48,12 @@ def consume(bootstrap, topic, count):
     consumer.assign(partitions)
     consumer.seek_to_beginning(*partitions)
     seen = 0
+    last = time.monotonic()
     while seen < count:
+        if time.monotonic() - last > PATIENCE_S:
+            sys.exit(f"only {seen} of {count} records came")
         for records in consumer.poll(1000).values():
+            last = time.monotonic()
             for record in records:
                 headers = ",".join(f"{to_text(name.encode())}:{to_text(data)}" for name, data in record.headers)
                 fields = [record.offset, record.partition, record.timestamp]

@@ -1,8 +1,13 @@
 """librdkafka, by confluent-kafka, as a peer of the interoperability tests; see README.md."""
 
 import sys
+import time
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, Producer, TopicPartition
+
+
+# How long nothing may come.
+PATIENCE_S = 60
 
 
 def from_text(text):
@@ -47,10 +52,14 @@ def consume(bootstrap, topic, count):
     partitions = consumer.list_topics(topic, 30).topics[topic].partitions
     consumer.assign([TopicPartition(topic, partition, OFFSET_BEGINNING) for partition in partitions])
     seen = 0
+    last = time.monotonic()
     while seen < count:
         message = consumer.poll(1)
         if message is None:
+            if time.monotonic() - last > PATIENCE_S:
+                sys.exit(f"only {seen} of {count} records came")
             continue
+        last = time.monotonic()
         if message.error():
             sys.exit(str(message.error()))
         headers = ",".join(f"{to_text(name.encode())}:{to_text(data)}" for name, data in message.headers() or [])

@@ -87,7 +87,9 @@ async fn connect(target: &Target) -> Kafka {
 async fn create_topic(kafka: &Kafka) -> String {
     let name = unique("interop");
     let admin = kafka.admin();
-    admin.create_topic(TopicSpec::new(&*name).partitions(PARTITIONS)).await.expect("created");
+    // The samples are years old: with the default retention the first sweep, 30 s after the broker's start, would delete them.
+    let topic = TopicSpec::new(&*name).partitions(PARTITIONS).config("retention.ms", "-1");
+    admin.create_topic(topic).await.expect("created");
     admin.wait_until_ready(&*name).await.expect("ready");
     name
 }

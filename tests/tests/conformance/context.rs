@@ -23,10 +23,12 @@ impl Context {
         Self { target, kafka }
     }
 
-    /// A topic of this case's own.
+    /// A topic of this case's own that keeps what is written, however old its timestamp: the first sweep of a broker comes 30 s after
+    /// its start.
     pub(crate) async fn topic(&self, case: &str, partitions: i32, configs: &[(&str, &str)]) -> String {
         let name = unique(case);
-        crate::topics::create(&self.kafka, &name, partitions, configs).await;
+        let configs = [[("retention.ms", "-1")].as_slice(), configs].concat();
+        crate::topics::create(&self.kafka, &name, partitions, &configs).await;
         name
     }
 
