@@ -16,6 +16,7 @@ fn batch() -> RecordBatch {
     let fetched = Fetched {
         batches: Batches::new(records),
         filter: None,
+        disorder: None,
         next: Position::new(0).with_leader_epoch(0),
         fetch_offset: 0,
         frame: FrameLease::new(Bytes::new(), Arc::new(FrameReturn::default())),

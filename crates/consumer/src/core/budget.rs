@@ -52,14 +52,21 @@ impl Budget {
         Some(wanted.min(share.div_ceil(2))).filter(|needed| *needed <= free)
     }
 
-    /// Accounts for a frame of which `parts` parts (at least one) are kept.
-    pub(crate) fn add_frame(&mut self, node_id: i32, frame_bytes: usize, parts: usize) -> FrameId {
+    /// Accounts for a frame, which counts as one part until [`Self::finish_part`] says that all others are known.
+    pub(crate) fn add_frame(&mut self, node_id: i32, frame_bytes: usize) -> FrameId {
         let id = FrameId(self.next_frame);
         self.next_frame += 1;
         let bytes = frame_bytes.max(FRAME_BYTES_MIN);
         self.charge(node_id, bytes);
-        self.frames.insert(id, Frame { node_id, bytes, parts, consumed: ConsumedFetch::new() });
+        self.frames.insert(id, Frame { node_id, bytes, parts: 1, consumed: ConsumedFetch::new() });
         id
+    }
+
+    /// One more part of a frame is kept.
+    pub(crate) fn add_part(&mut self, id: FrameId) {
+        if let Some(frame) = self.frames.get_mut(&id) {
+            frame.parts += 1;
+        }
     }
 
     /// Something of a frame was handed to the application.
@@ -138,7 +145,8 @@ mod tests {
     #[test]
     fn a_frame_counts_until_its_last_part_is_finished() {
         let mut budget = Budget::new(100_000);
-        let frame = budget.add_frame(1, 60_000, 2);
+        let frame = budget.add_frame(1, 60_000);
+        budget.add_part(frame);
         budget.finish_part(frame);
         assert_eq!(budget.used(), 60_000);
         budget.finish_part(frame);
@@ -149,7 +157,7 @@ mod tests {
     #[test]
     fn a_small_frame_counts_with_the_room_that_it_was_read_into() {
         let mut budget = Budget::new(100_000);
-        budget.add_frame(1, 200, 1);
+        budget.add_frame(1, 200);
         assert_eq!(budget.used(), FRAME_BYTES_MIN);
     }
 }

@@ -18,7 +18,7 @@ pub use position::Position;
 pub use reset::{OffsetReset, ParseOffsetResetError};
 
 pub(crate) use aborted::{AbortedFilter, AbortedTransaction};
-pub(crate) use fetched::{Fetched, end_of_batches};
+pub(crate) use fetched::{Disorder, Fetched, Outline, outline};
 pub(crate) use fetching::FetchId;
 pub(crate) use partition::{Asked, EpochChecks, Generation, Question, Watermarks};
 pub(crate) use reset::OffsetLookup;

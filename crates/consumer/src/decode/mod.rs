@@ -6,7 +6,7 @@ use milena_client::TopicPartition;
 use milena_records::{Batch, Compression, RecordSection, RecordsError, Scratch};
 
 use crate::batch::{RecordBatch, Section};
-use crate::core::{Decoded, Fetched, Generation, Position};
+use crate::core::{Decoded, Disorder, Fetched, Generation, Position};
 use crate::error::RecvError;
 use crate::pool::BufferPool;
 use crate::shared::Shared;
@@ -87,7 +87,7 @@ impl Decoder {
         let start = fetched.next;
         let mut batch = RecordBatch::new(partition.clone(), generation, start, self.buffers.clone());
         let mut progress = Progress::default();
-        let mut error = None;
+        let mut error = self.disorder(partition, &mut fetched);
         let mut more = true;
         while more && error.is_none() && progress.bytes() < self.bytes_at_once {
             match self.step(partition, &mut fetched, &mut batch, &mut progress) {
@@ -104,6 +104,23 @@ impl Decoder {
         }
         let rest = (more && error.is_none()).then_some(fetched);
         Decoded { batch, rest, error, received_bytes: progress.received_bytes }
+    }
+
+    /// Why nothing of batches that are out of order can be used: some of them would come twice, or never. Unless a checksum says
+    /// that a header was damaged: then what is in front of it is good.
+    fn disorder(&self, partition: &TopicPartition, fetched: &mut Fetched) -> Option<RecvError> {
+        let Disorder { index, base_offset, previous_end } = fetched.disorder.take()?;
+        let mut involved = fetched.batches.clone().take(index + 1);
+        if self.check_crcs && !involved.all(|batch| batch.is_ok_and(|batch| batch.verify_crc().is_ok())) {
+            return None;
+        }
+        let field = "start: the batch in front of it ends at offset";
+        Some(RecvError::Corrupt {
+            partition: partition.clone(),
+            offset: fetched.next.offset,
+            error: RecordsError::InvalidHeader { base_offset, field, value: previous_end },
+            next_offset: Some(previous_end).filter(|next| *next > fetched.next.offset),
+        })
     }
 
     /// Decodes one of Kafka's batches.

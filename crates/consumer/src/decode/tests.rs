@@ -2,13 +2,15 @@ use bytes::Bytes;
 use milena_records::Batches;
 
 use super::*;
-use crate::core::{AbortedFilter, AbortedTransaction};
+use crate::core::{AbortedFilter, AbortedTransaction, outline};
 use crate::pool::{FrameLease, FrameReturn};
 use crate::testing::{LogBatch, log, marker};
 
 fn fetched(records: impl Into<Bytes>, fetch_offset: i64) -> Fetched {
+    let records = records.into();
     Fetched {
-        batches: Batches::new(records.into()),
+        disorder: outline(&records).disorder,
+        batches: Batches::new(records),
         filter: None,
         next: Position::new(fetch_offset),
         fetch_offset,
@@ -99,6 +101,39 @@ fn a_wrong_checksum_is_an_error_after_the_good_batches_and_tells_how_to_go_past_
     assert!(matches!(error, RecordsError::CrcMismatch { base_offset: 2, .. }), "{error}");
     // Past it, reading goes on.
     assert_eq!(offsets(&decode(fetched(records, 4)).batch), [4, 5]);
+}
+
+#[test]
+fn of_batches_out_of_order_none_is_handed_over() {
+    for (batches, base_offset, previous_end) in [
+        ([LogBatch::new(0, 10), LogBatch::new(5, 3)], 5, 10),
+        ([LogBatch::new(0, 10), LogBatch::new(5, 20)], 5, 10),
+        ([LogBatch::new(10, 10), LogBatch::new(0, 10)], 0, 20),
+        ([LogBatch::new(0, 3), LogBatch::new(0, 3)], 0, 3),
+    ] {
+        let decoded = decode(fetched(log(&batches), 0));
+        assert!(decoded.batch.is_empty() && decoded.rest.is_none());
+        assert_eq!(decoded.batch.next_offset(), 0, "the position stays");
+        assert_eq!(
+            decoded.error.unwrap().to_string(),
+            format!(
+                "orders-3@0: batch at offset {base_offset}: invalid start: the batch in front of it ends at offset \
+                 {previous_end}; resume to fetch it again, or seek to {previous_end} to go past it"
+            )
+        );
+    }
+}
+
+#[test]
+fn a_damaged_header_that_looks_like_disorder_is_told_as_what_it_is() {
+    let mut records = log(&[LogBatch::new(0, 2), LogBatch::new(2, 2), LogBatch::new(4, 2)]).to_vec();
+    // The last offset delta of the second batch: it seems to end far behind where the third begins.
+    let middle = records.len() / 3 + 25;
+    records[middle] ^= 1;
+    let decoded = decode(fetched(records, 0));
+    assert_eq!(offsets(&decoded.batch), [0, 1]);
+    let Some(RecvError::Corrupt { offset: 2, error, .. }) = decoded.error else { panic!("{:?}", decoded.error) };
+    assert!(matches!(error, RecordsError::CrcMismatch { base_offset: 2, .. }), "{error}");
 }
 
 #[test]

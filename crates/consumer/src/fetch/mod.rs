@@ -284,7 +284,7 @@ impl FetchLoop {
             tracing::warn!(
                 node_id = self.node_id,
                 partitions = taken.strangers,
-                "the broker sent partitions that it was not asked for"
+                "the broker sent partitions that it was not asked for, or twice"
             );
         }
         let (now, unit_random) = (self.env.now(), self.env.random_unit());

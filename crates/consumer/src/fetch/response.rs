@@ -12,15 +12,15 @@ use milena_records::Batches;
 use crate::config::IsolationLevel;
 use crate::core::session::FetchSession;
 use crate::core::{
-    AbortedFilter, AbortedTransaction, Fetched, FetchedData, PartitionAnswer, Position, Watermarks,
-    end_of_batches,
+    AbortedFilter, AbortedTransaction, Fetched, FetchedData, Outline, PartitionAnswer, Position, Watermarks,
+    outline,
 };
 use crate::pool::FrameLease;
 
 /// What an answer says.
 pub(super) struct Taken {
     pub(super) answers: Vec<PartitionAnswer>,
-    /// Partitions that were not asked for.
+    /// Partitions that were not asked for, or are named twice.
     pub(super) strangers: usize,
 }
 
@@ -53,7 +53,16 @@ pub(super) fn take(
             }
         }
     }
+    taken.strangers += repeated(&taken.answers);
     taken
+}
+
+/// How many answers are about a partition of which there is one already. (The first one counts: nobody waits for the others.)
+fn repeated(answers: &[PartitionAnswer]) -> usize {
+    let mut names: Vec<_> = answers.iter().map(|answer| &answer.partition).collect();
+    names.sort_unstable();
+    names.dedup();
+    answers.len() - names.len()
 }
 
 fn watermarks(data: &PartitionData) -> Watermarks {
@@ -82,13 +91,13 @@ fn fetched(
         });
         AbortedFilter::new(transactions.collect())
     });
-    let end = end_of_batches(&records);
+    let Outline { end, disorder } = outline(&records);
     let size_bytes = records.len();
     let batches = Batches::new(records);
     // Where the fetch began is known to the partition.
     let (next, fetch_offset) = (Position::new(0), 0);
     Some(FetchedData {
-        fetched: Fetched { batches, filter, next, fetch_offset, frame: frame.clone() },
+        fetched: Fetched { batches, filter, disorder, next, fetch_offset, frame: frame.clone() },
         end,
         size_bytes,
     })

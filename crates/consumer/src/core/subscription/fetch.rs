@@ -6,6 +6,7 @@ use milena_client::{RequestError, TopicPartition};
 use milena_protocol::ErrorCode;
 
 use super::{Subscription, Waiting};
+use crate::core::budget::FrameId;
 use crate::core::fetched::Fetched;
 use crate::core::fetching::{Buffered, FetchId};
 use crate::core::partition::{EpochChecks, FetchReadiness, Partition, Watermarks};
@@ -173,20 +174,19 @@ impl Subscription {
             let fetching = this.partitions.get(name).and_then(Partition::fetching);
             fetching.is_some_and(|fetching| fetching.awaits(plan.fetch_id))
         };
-        let kept =
-            answers.iter().filter(|answer| answer.data.is_some() && awaited(self, &answer.partition)).count();
-        let frame = (kept > 0).then(|| self.budget.add_frame(node_id, frame_bytes, kept));
+        // It counts as a whole until it is known which parts of it are kept: a partition may be named twice, or not be asked for.
+        let frame = self.budget.add_frame(node_id, frame_bytes);
         for answer in answers {
             if !awaited(self, &answer.partition) {
                 continue;
             }
             let name = answer.partition.clone();
             let before = self.partitions.get(&name).and_then(Partition::fetch_node);
-            let buffered = |fetched| frame.map(|frame| Buffered { fetched, frame, node_id });
-            self.handle_partition(node_id, answer, buffered, now, unit_random);
+            self.handle_partition(node_id, answer, frame, now, unit_random);
             self.follow_node(&name, before);
             self.after_transition(&name);
         }
+        self.finish_part(frame);
         for (name, _) in &plan.targets {
             if awaited(self, name) {
                 if let Some(fetching) = self.partitions.get_mut(name).and_then(Partition::fetching_mut) {
@@ -203,17 +203,13 @@ impl Subscription {
         &mut self,
         node_id: i32,
         answer: PartitionAnswer,
-        buffered: impl FnOnce(Fetched) -> Option<Buffered>,
+        frame: FrameId,
         now: Instant,
         unit_random: f64,
     ) {
         let generation = self.next_generation();
         let Some(partition) = self.partitions.get_mut(&answer.partition) else { return };
-        let data = answer.data.and_then(|data| Some((buffered(data.fetched)?, data.end)));
         if !answer.error.is_ok() {
-            if let Some((unexpected, _)) = data {
-                self.finish_part(unexpected.frame);
-            }
             return self.handle_error(node_id, &answer.partition, answer.error, now, unit_random);
         }
         partition.watermarks_mut().update(answer.watermarks);
@@ -227,13 +223,15 @@ impl Subscription {
         let leader_epoch = partition.leader().and_then(|leader| leader.leader_epoch);
         let paused = partition.is_paused();
         let Some(fetching) = partition.fetching_mut() else { return };
-        match (answer.diverging, data) {
-            (Some(end), data) => {
-                let mut buffers = partition.diverged(end, generation);
-                buffers.buffered.extend(data.map(|(unexpected, _)| unexpected));
+        match (answer.diverging, answer.data) {
+            (Some(end), _) => {
+                let buffers = partition.diverged(end, generation);
                 self.drop_buffers(buffers, paused);
             }
-            (None, Some((data, end))) => fetching.handle_data(data, end, leader_epoch),
+            (None, Some(FetchedData { fetched, end, .. })) => {
+                self.budget.add_part(frame);
+                fetching.handle_data(Buffered { fetched, frame, node_id }, end, leader_epoch);
+            }
             (None, None) if unknown_replica => {
                 // The leader will say so again at once: not before metadata may know the replica.
                 fetching.back_off(now + self.config.retry_backoff.delay(1, unit_random));

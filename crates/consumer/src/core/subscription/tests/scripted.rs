@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use milena_client::RequestError;
 use milena_protocol::{ErrorCode, Uuid};
+use proptest::prelude::*;
 
 use super::super::*;
 use super::world::*;
@@ -493,6 +494,92 @@ fn a_batch_larger_than_every_limit_is_read() {
     let mut world = world_with(config, [log]);
     assert_eq!(world.settle_batch(), (0, (0..5_000).collect()));
     assert_eq!(world.settle_batch(), (0, vec![5_000]));
+}
+
+#[test]
+fn a_partition_named_twice_or_not_asked_for_leaves_nothing_in_the_budget() {
+    let mut world = world([log(1, 1), log(2, 1), log(1, 1)]);
+    for partition in 0..3 {
+        seek(&mut world, partition, 0);
+    }
+    world.ask();
+    world.send(1);
+    let records = LogBatch::new(0, 10).encode();
+    let stranger = TopicPartition::new("other", 0);
+    let parts = [tp(0), tp(1), tp(0), stranger, tp(2), tp(2)].map(|name| (name, records.clone()));
+    world.answer_with(1, &parts);
+    let mut given = BTreeMap::<_, Vec<i64>>::new();
+    while let Some(Delivery::Batch { batch, .. }) = world.settle() {
+        given.entry(batch.partition()).or_default().extend(batch.iter().map(|record| record.offset));
+    }
+    let all: Vec<i64> = (0..10).collect();
+    assert_eq!(given, BTreeMap::from([(0, all.clone()), (1, all.clone()), (2, all)]));
+    for node in 1..=3 {
+        world.lose(node);
+    }
+    assert_eq!(world.subscription.budget.used(), 0);
+}
+
+// What a broker sends that no log can be.
+
+#[test]
+fn batches_out_of_order_stop_their_partition_where_it_is_and_no_other() {
+    let mut world = world([log(1, 3), log(1, 3)]);
+    for partition in 0..2 {
+        seek(&mut world, partition, 0);
+    }
+    world.ask();
+    world.send(1);
+    let overlapping = crate::testing::log(&[LogBatch::new(0, 10), LogBatch::new(5, 3)]);
+    world.answer_with(1, &[(tp(0), overlapping), (tp(1), LogBatch::new(0, 10).encode())]);
+    let mut errors = Vec::new();
+    let mut given = Vec::new();
+    while let Some(delivery) = world.settle() {
+        match delivery {
+            Delivery::Error(error) => errors.push(error),
+            Delivery::Batch { batch, .. } => {
+                assert_eq!(batch.partition(), 1);
+                given.extend(batch.iter().map(|record| record.offset));
+            }
+        }
+    }
+    assert!(matches!(&errors[..], [RecvError::Corrupt { offset: 0, .. }]), "{errors:?}");
+    assert_eq!(given, (0..30).collect::<Vec<_>>());
+    assert_eq!(position(&world, 0), Some(0));
+    world.subscription.resume(&tp(0)).unwrap();
+    assert_eq!(world.settle_batch(), (0, (0..10).collect()), "asked again, the broker sends what it has");
+}
+
+proptest::proptest! {
+    /// Batches anywhere, in any order, in one answer after another: an answer that makes no sense is an error, and what comes is
+    /// never there twice.
+    #[test]
+    fn no_order_of_batches_panics_or_delivers_a_record_twice(
+        answers in prop::collection::vec(prop::collection::vec((0..40i64, 1..8i32), 1..5), 1..5),
+    ) {
+        let mut world = at_start(OffsetReset::None, 0);
+        let mut next_offset = 0;
+        for batches in answers {
+            if !world.send(1) {
+                break;
+            }
+            let batches: Vec<_> = batches.into_iter().map(|(start, count)| LogBatch::new(start, count)).collect();
+            world.answer_with(1, &[(tp(0), crate::testing::log(&batches))]);
+            while world.decode() {
+                world.finish_decoding();
+            }
+            while let Some(delivery) = world.take() {
+                let Delivery::Batch { batch, .. } = delivery else { break };
+                for record in &batch {
+                    assert!(record.offset >= next_offset, "{} comes again", record.offset);
+                    next_offset = record.offset + 1;
+                }
+            }
+        }
+        world.lose(1);
+        world.subscription.assign(BTreeSet::new());
+        assert_eq!(world.subscription.budget.used(), 0);
+    }
 }
 
 // Assignment.

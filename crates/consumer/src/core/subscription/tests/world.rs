@@ -12,7 +12,7 @@ use milena_records::Batches;
 
 use super::super::*;
 use crate::core::aborted::{AbortedFilter, AbortedTransaction};
-use crate::core::fetched::{Fetched, end_of_batches};
+use crate::core::fetched::{Fetched, Outline, outline};
 use crate::core::partition::{EpochChecks, Question, Watermarks};
 use crate::core::subscription::deliver::DecodeTicket;
 use crate::decode::Decoder;
@@ -268,6 +268,24 @@ impl World {
         true
     }
 
+    /// Answers the oldest flight of a broker with these bytes for these partitions, whatever was asked for.
+    pub(super) fn answer_with(&mut self, node_id: i32, parts: &[(TopicPartition, Bytes)]) {
+        let at = self.flights.iter().position(|flight| flight.node_id == node_id).unwrap();
+        let Flight { plan, .. } = self.flights.remove(at);
+        let lease = FrameLease::new(Bytes::new(), self.frames.clone());
+        let answers = parts.iter().map(|(name, records)| PartitionAnswer {
+            partition: name.clone(),
+            error: ErrorCode::None,
+            watermarks: Watermarks::default(),
+            diverging: None,
+            preferred_read_replica: None,
+            data: Some(self.fetched(records.clone(), Vec::new(), &lease)),
+        });
+        let answers = answers.collect();
+        let frame_bytes = parts.iter().map(|(_, records)| records.len()).sum();
+        self.subscription.handle_fetched(node_id, &plan, answers, frame_bytes, self.now, UNIT_RANDOM);
+    }
+
     fn fetched(
         &self,
         records: Bytes,
@@ -276,11 +294,12 @@ impl World {
     ) -> FetchedData {
         let committed = self.subscription.config.isolation_level == IsolationLevel::ReadCommitted;
         let filter = committed.then(|| AbortedFilter::new(aborted));
-        let (end, size_bytes) = (end_of_batches(&records), records.len());
+        let size_bytes = records.len();
+        let Outline { end, disorder } = outline(&records);
         let (next, fetch_offset) = (Position::new(-1), -1);
         let batches = Batches::new(records);
         FetchedData {
-            fetched: Fetched { batches, filter, next, fetch_offset, frame: frame.clone() },
+            fetched: Fetched { batches, filter, disorder, next, fetch_offset, frame: frame.clone() },
             end,
             size_bytes,
         }
