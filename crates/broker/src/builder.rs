@@ -13,7 +13,7 @@ use crate::fault::FaultTable;
 use crate::node::{Listener, Node};
 use crate::rng::Rng;
 use crate::shared::Shared;
-use crate::state::{ClusterState, NewTopic, NodeInfo};
+use crate::state::{ClusterState, Features, NewTopic, NodeInfo};
 use crate::{Cluster, NodeId, StartError};
 
 /// The port of the first node of a cluster that has no sockets; the others follow.
@@ -30,6 +30,7 @@ pub struct ClusterBuilder {
     ports: Ports,
     topics: Vec<TopicSpec>,
     configs: Vec<(String, String)>,
+    features: Vec<(String, i16)>,
     seed: u64,
     start_time_ms: Option<i64>,
 }
@@ -63,6 +64,7 @@ impl ClusterBuilder {
             ports: Ports::Ephemeral,
             topics: Vec::new(),
             configs: Vec::new(),
+            features: Vec::new(),
             seed: 0,
             start_time_ms: None,
         }
@@ -104,6 +106,14 @@ impl ClusterBuilder {
         self
     }
 
+    /// Starts with another level of a feature than a new cluster of Kafka 4.3 has (KIP-584), such as
+    /// `transaction.version` 0 or 1 for transactions without an epoch bump at every end (KIP-890); an unknown name or
+    /// level is an error at start.
+    pub fn feature(mut self, name: impl Into<String>, level: i16) -> Self {
+        self.features.push((name.into(), level));
+        self
+    }
+
     /// Where ids, placement and the chances of faults come from. Default 0: every start is alike.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
@@ -132,6 +142,10 @@ impl ClusterBuilder {
         for (name, value) in &self.configs {
             configs.start_with(name, value)?;
         }
+        let mut features = Features::default();
+        for (name, level) in &self.features {
+            features.start_with(name, *level)?;
+        }
         let mut seeds = Rng::from_seed(self.seed);
         let mut next_rng = || Rng::from_seed(seeds.next_u64());
 
@@ -152,7 +166,7 @@ impl ClusterBuilder {
         }
         let clock = self.start_time_ms.map_or_else(Clock::from_system, Clock::starting_at);
         let now_ms = clock.now_ms();
-        let mut state = ClusterState::new(infos, configs, next_rng());
+        let mut state = ClusterState::new(infos, configs, features, next_rng());
         for topic in self.topics {
             state.create_topic(&topic.into(), false, now_ms)?;
         }

@@ -8,11 +8,7 @@ use milena_protocol::{ApiKey, ByteStr, ErrorCode};
 
 use super::Api;
 use crate::node::{OFFERED, Reply, RequestContext};
-
-/// A feature: name, lowest and highest level, and the level in force (0 for none).
-///
-/// Those of groups and transactions follow with their APIs.
-const FEATURES: &[(&str, i16, i16, i16)] = &[("kraft.version", 0, 1, 0), ("metadata.version", 7, 30, 30)];
+use crate::state::FEATURES;
 
 /// From this version on clients can read a feature whose lowest level is 0 (KAFKA-17492).
 const LEVEL_ZERO_SINCE_VERSION: i16 = 4;
@@ -35,21 +31,21 @@ impl Api for ApiVersionsRequest {
             ..Default::default()
         });
         let readable = |min: i16| min > 0 || context.version >= LEVEL_ZERO_SINCE_VERSION;
-        let supported = FEATURES.iter().filter(|(_, min, ..)| readable(*min)).map(|(name, min, max, _)| {
-            SupportedFeatureKey {
-                name: ByteStr::from_static(name),
-                min_version: *min,
-                max_version: *max,
-                ..Default::default()
-            }
-        });
-        let finalized =
-            FEATURES.iter().filter(|(.., level)| *level > 0).map(|(name, .., level)| FinalizedFeatureKey {
-                name: ByteStr::from_static(name),
-                min_version_level: *level,
-                max_version_level: *level,
+        let supported =
+            FEATURES.iter().filter(|feature| readable(feature.min)).map(|feature| SupportedFeatureKey {
+                name: ByteStr::from_static(feature.name),
+                min_version: feature.min,
+                max_version: feature.max,
                 ..Default::default()
             });
+        let features = context.shared.state().features().clone();
+        let levels = FEATURES.iter().map(|feature| (feature.name, features.level(feature.name)));
+        let finalized = levels.filter(|(_, level)| *level > 0).map(|(name, level)| FinalizedFeatureKey {
+            name: ByteStr::from_static(name),
+            min_version_level: level,
+            max_version_level: level,
+            ..Default::default()
+        });
         let response = ApiVersionsResponse {
             api_keys: api_keys.collect(),
             supported_features: supported.collect(),

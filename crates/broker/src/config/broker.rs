@@ -30,6 +30,8 @@ const TIMESTAMP_TYPES: &[&str] = &["CreateTime", "LogAppendTime"];
 /// The keys that the embedded broker knows, in alphabetical order, with Kafka 4.3's defaults.
 #[rustfmt::skip] // A table: one key per line.
 pub(crate) static BROKER_KEYS: &[BrokerKey] = &[
+    fixed("add.partitions.to.txn.retry.backoff.max.ms", Kind::Int, "100", Valid::AtLeast(0)),
+    fixed("add.partitions.to.txn.retry.backoff.ms", Kind::Int, "20", Valid::AtLeast(1)),
     unset("advertised.listeners", Kind::List, Valid::Any, false),
     fixed("auto.create.topics.enable", Kind::Boolean, "true", Valid::Any),
     fixed("broker.id", Kind::Int, "-1", Valid::Any),
@@ -80,7 +82,12 @@ pub(crate) static BROKER_KEYS: &[BrokerKey] = &[
     dynamic("producer.id.expiration.ms", Kind::Int, "86400000", Valid::AtLeast(1)),
     fixed("queued.max.requests", Kind::Int, "500", Valid::AtLeast(1)),
     fixed("socket.request.max.bytes", Kind::Int, "104857600", Valid::AtLeast(1)),
+    fixed("transaction.abort.timed.out.transaction.cleanup.interval.ms", Kind::Int, "10000", Valid::AtLeast(1)),
+    fixed("transaction.max.timeout.ms", Kind::Int, "900000", Valid::AtLeast(1)),
+    dynamic("transaction.partition.verification.enable", Kind::Boolean, "true", Valid::Any),
+    fixed("transaction.remove.expired.transaction.cleanup.interval.ms", Kind::Int, "3600000", Valid::AtLeast(1)),
     fixed("transaction.state.log.num.partitions", Kind::Int, "50", Valid::AtLeast(1)),
+    fixed("transactional.id.expiration.ms", Kind::Int, "604800000", Valid::AtLeast(1)),
     dynamic("unclean.leader.election.enable", Kind::Boolean, "false", Valid::Any),
 ];
 

@@ -181,6 +181,15 @@ impl Configs {
             request_partitions_max: number("max.request.partition.size.limit") as i32,
             offsets_topic_partitions: number("offsets.topic.num.partitions") as i32,
             transaction_topic_partitions: number("transaction.state.log.num.partitions") as i32,
+            transactions: TransactionSettings {
+                max_timeout_ms: number("transaction.max.timeout.ms") as i32,
+                id_expiration_ms: number("transactional.id.expiration.ms"),
+                abort_check_ms: number("transaction.abort.timed.out.transaction.cleanup.interval.ms"),
+                expiry_check_ms: number("transaction.remove.expired.transaction.cleanup.interval.ms"),
+                verify_partitions: flag("transaction.partition.verification.enable"),
+                add_partitions_retry_ms: number("add.partitions.to.txn.retry.backoff.ms"),
+                add_partitions_retry_max_ms: number("add.partitions.to.txn.retry.backoff.max.ms"),
+            },
             producer_id_expiration_ms: number("producer.id.expiration.ms"),
             producer_id_expiration_check_ms: number("producer.id.expiration.check.interval.ms"),
             retention_check_ms: number("log.retention.check.interval.ms"),
@@ -205,9 +214,30 @@ pub(crate) struct BrokerSettings {
     pub(crate) request_partitions_max: i32,
     pub(crate) offsets_topic_partitions: i32,
     pub(crate) transaction_topic_partitions: i32,
+    pub(crate) transactions: TransactionSettings,
     pub(crate) producer_id_expiration_ms: i64,
     pub(crate) producer_id_expiration_check_ms: i64,
     pub(crate) retention_check_ms: i64,
+}
+
+/// The values that transactions depend on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct TransactionSettings {
+    /// `transaction.max.timeout.ms`: the longest timeout that a producer may ask for.
+    pub(crate) max_timeout_ms: i32,
+    /// `transactional.id.expiration.ms`
+    pub(crate) id_expiration_ms: i64,
+    /// `transaction.abort.timed.out.transaction.cleanup.interval.ms`
+    pub(crate) abort_check_ms: i64,
+    /// `transaction.remove.expired.transaction.cleanup.interval.ms`
+    pub(crate) expiry_check_ms: i64,
+    /// `transaction.partition.verification.enable`: a transactional batch is refused unless the coordinator knows of
+    /// its partition.
+    pub(crate) verify_partitions: bool,
+    /// `add.partitions.to.txn.retry.backoff.ms`
+    pub(crate) add_partitions_retry_ms: i64,
+    /// `add.partitions.to.txn.retry.backoff.max.ms`
+    pub(crate) add_partitions_retry_max_ms: i64,
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! What the cluster as a whole knows: nodes, topics, configuration, producer ids. Pure; one lock guards it.
 
 mod alter;
+mod features;
 mod leadership;
 mod partition;
 mod placement;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 use milena_protocol::{ByteStr, ErrorCode, Uuid};
 
 pub(crate) use alter::{AlterOperation, Alteration, Resource};
+pub(crate) use features::{FEATURES, Features};
 pub(crate) use leadership::Leadership;
 pub(crate) use partition::{Partition, PartitionState, ProduceError, ProduceTerms, Produced};
 pub(crate) use topics::{
@@ -33,6 +35,7 @@ pub(crate) struct ClusterState {
     names: BTreeMap<Uuid, ByteStr>,
     configs: Configs,
     settings: Arc<BrokerSettings>,
+    features: Features,
     rng: Rng,
     next_producer_id: i64,
 }
@@ -77,7 +80,7 @@ impl Topic {
 }
 
 impl ClusterState {
-    pub(crate) fn new(nodes: Vec<NodeInfo>, configs: Configs, mut rng: Rng) -> Self {
+    pub(crate) fn new(nodes: Vec<NodeInfo>, configs: Configs, features: Features, mut rng: Rng) -> Self {
         Self {
             cluster_id: rng.uuid().to_string().into(),
             nodes: nodes.into_iter().map(|info| (info.node, info)).collect(),
@@ -85,6 +88,7 @@ impl ClusterState {
             names: BTreeMap::new(),
             settings: Arc::new(configs.broker_settings()),
             configs,
+            features,
             rng,
             next_producer_id: 0,
         }
@@ -136,6 +140,10 @@ impl ClusterState {
 
     pub(crate) fn configs(&self) -> &Configs {
         &self.configs
+    }
+
+    pub(crate) fn features(&self) -> &Features {
+        &self.features
     }
 
     pub(crate) fn settings(&self) -> &Arc<BrokerSettings> {

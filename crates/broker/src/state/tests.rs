@@ -8,7 +8,7 @@ fn node(node: NodeId) -> NodeInfo {
 }
 
 fn state() -> ClusterState {
-    ClusterState::new((1..=3).map(node).collect(), Configs::default(), Rng::from_seed(4))
+    ClusterState::new((1..=3).map(node).collect(), Configs::default(), Features::default(), Rng::from_seed(4))
 }
 
 fn topic(name: &str) -> NewTopic {
