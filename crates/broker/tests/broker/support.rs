@@ -1,10 +1,13 @@
 //! An independent client: the kafka-protocol crate speaks, the broker answers.
 
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use kafka_protocol::indexmap::IndexMap;
+use kafka_protocol::messages::api_versions_response::ApiVersion;
 use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
 use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
@@ -13,46 +16,92 @@ use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use kafka_protocol::messages::produce_response::PartitionProduceResponse;
 use kafka_protocol::messages::{
-    CreateTopicsRequest, DescribeConfigsRequest, FetchRequest, ListOffsetsRequest, MetadataRequest,
-    ProduceRequest, RequestHeader, ResponseHeader, TopicName, fetch_response::PartitionData,
+    ApiVersionsRequest, CreateTopicsRequest, DescribeConfigsRequest, FetchRequest, ListOffsetsRequest,
+    MetadataRequest, ProduceRequest, RequestHeader, ResponseHeader, TopicName, fetch_response::PartitionData,
 };
 use kafka_protocol::protocol::{Decodable, Encodable, HeaderVersion, Request, StrBytes};
 use kafka_protocol::records::{Compression, Record, RecordBatchEncoder, RecordEncodeOptions, TimestampType};
-use milena_broker::{Cluster, ClusterBuilder};
+use milena_broker::{ApiKey, Cluster};
+use milena_testcontainers::KafkaCluster;
+use milena_testcontainers::KafkaVersion;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use uuid::Uuid;
 
-/// Where the tests that need nothing but the protocol can find a real Kafka, "host:port", to run there instead.
-const REAL_KAFKA: &str = "MILENA_CONFORMANCE_BOOTSTRAP";
+/// Where the conformance suite finds a Kafka of the latest release to run on in place of the embedded broker.
+const GIVEN_KAFKA: &str = "MILENA_CONFORMANCE_BOOTSTRAP";
 
 /// A generous limit: reached only when something hangs.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-/// What a test talks to.
+/// What a case talks to: one node with Kafka's defaults, whose id is 1.
 pub(crate) struct Broker {
-    /// Kept running; `None` when it is a real Kafka.
-    _cluster: Option<Cluster>,
+    /// Ours; `None` when it is a real Kafka.
+    embedded: Option<Cluster>,
     address: String,
+    /// Ours counts as the latest.
+    release: KafkaVersion,
+    offered: BTreeMap<i16, RangeInclusive<i16>>,
 }
 
 impl Broker {
-    /// An embedded broker with one node and Kafka's defaults, or the real Kafka that the environment names.
+    /// A fresh embedded broker, or the Kafka that the environment names.
     pub(crate) async fn start() -> Self {
-        match std::env::var(REAL_KAFKA) {
-            Ok(address) => Self { _cluster: None, address },
-            Err(_) => Self::embedded(Cluster::builder()).await,
+        match std::env::var(GIVEN_KAFKA) {
+            Ok(address) => Self::of(None, address, KafkaVersion::LATEST).await,
+            Err(_) => {
+                let cluster = Cluster::builder().start().await.expect("starts");
+                let address = cluster.bootstrap();
+                Self::of(Some(cluster), address, KafkaVersion::LATEST).await
+            }
         }
     }
 
-    async fn embedded(builder: ClusterBuilder) -> Self {
-        let cluster = builder.start().await.expect("starts");
-        let address = cluster.bootstrap();
-        Self { _cluster: Some(cluster), address }
+    /// A real Kafka, shared by the cases of this process.
+    pub(crate) async fn real(release: KafkaVersion) -> Self {
+        let kafka = KafkaCluster::shared_of(release).await.expect("a real Kafka starts");
+        Self::of(None, kafka.bootstrap().to_owned(), release).await
+    }
+
+    async fn of(cluster: Option<Cluster>, address: String, release: KafkaVersion) -> Self {
+        let asked = ApiVersionsRequest::default();
+        let api_versions = Connection::open(&address).await.call(0, &asked).await;
+        let range = |api: &ApiVersion| (api.api_key, api.min_version..=api.max_version);
+        let offered = api_versions.api_keys.iter().map(range).collect();
+        Self { embedded: cluster, address, release, offered }
     }
 
     pub(crate) async fn connect(&self) -> Connection {
         Connection::open(&self.address).await
+    }
+
+    /// Whether it is Apache Kafka, and not ours.
+    pub(crate) fn is_real(&self) -> bool {
+        self.embedded.is_none()
+    }
+
+    /// Whether the broker is at least of this release; ours counts as the latest.
+    pub(crate) fn is_at_least(&self, release: KafkaVersion) -> bool {
+        self.release >= release
+    }
+
+    /// The versions among `wanted` that the broker offers: all of them, unless it is an older Kafka.
+    pub(crate) fn versions(
+        &self,
+        api: ApiKey,
+        wanted: RangeInclusive<i16>,
+    ) -> impl Iterator<Item = i16> + use<> {
+        let offered = self.offered.get(&api.code()).cloned();
+        let is_offered = move |version: i16| offered.as_ref().is_some_and(|range| range.contains(&version));
+        if self.is_at_least(KafkaVersion::LATEST) {
+            assert!(wanted.clone().all(&is_offered), "{api} is not offered in all of {wanted:?}");
+        }
+        wanted.filter(move |version| is_offered(*version))
+    }
+
+    /// Whether the broker offers this version of an API, as the embedded one and the latest Kafka must.
+    pub(crate) fn offers(&self, api: ApiKey, version: i16) -> bool {
+        self.versions(api, version..=version).next().is_some()
     }
 }
 

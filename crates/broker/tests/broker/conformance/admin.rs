@@ -10,10 +10,22 @@ use kafka_protocol::messages::create_topics_response::CreatableTopicResult;
 use kafka_protocol::messages::delete_topics_request::DeleteTopicState;
 use kafka_protocol::messages::{CreatePartitionsRequest, CreateTopicsRequest, DeleteTopicsRequest};
 use kafka_protocol::protocol::StrBytes;
-use milena_protocol::ErrorCode;
+use milena_protocol::{ApiKey, ErrorCode};
 use uuid::Uuid;
 
 use crate::support::*;
+
+cases! {
+    topics_are_created_in_every_version,
+    defaults_are_taken_for_minus_one,
+    invalid_topics_have_each_their_error,
+    a_topic_named_twice_is_not_created,
+    validate_only_creates_nothing,
+    topics_are_deleted_by_name_in_every_version_and_by_id,
+    deletions_that_make_no_sense_have_each_their_error,
+    a_topic_can_be_created_again_under_a_new_id,
+    partitions_are_added_and_never_taken,
+}
 
 fn topic(topic: &str) -> CreatableTopic {
     CreatableTopic::default().with_name(name(topic)).with_num_partitions(1).with_replication_factor(1)
@@ -34,11 +46,9 @@ fn assert_error(code: i16, message: &Option<StrBytes>, expected: &str, names: &s
     assert!(message.contains(names), "{message}");
 }
 
-#[tokio::test]
-async fn topics_are_created_in_every_version() {
-    let broker = Broker::start().await;
+async fn topics_are_created_in_every_version(broker: &Broker) {
     let mut connection = broker.connect().await;
-    for version in 2..=7 {
+    for version in broker.versions(ApiKey::CreateTopics, 2..=7) {
         let wanted = unique("create");
         let results = create(&mut connection, version, vec![topic(&wanted).with_num_partitions(3)]).await;
         assert_eq!((results[0].error_code, &*results[0].name.0), (0, &*wanted), "version {version}");
@@ -53,9 +63,7 @@ async fn topics_are_created_in_every_version() {
     }
 }
 
-#[tokio::test]
-async fn defaults_are_taken_for_minus_one() {
-    let broker = Broker::start().await;
+async fn defaults_are_taken_for_minus_one(broker: &Broker) {
     let mut connection = broker.connect().await;
     let wanted = unique("create-defaults");
     let asked = topic(&wanted).with_num_partitions(-1).with_replication_factor(-1);
@@ -67,9 +75,7 @@ async fn defaults_are_taken_for_minus_one() {
     );
 }
 
-#[tokio::test]
-async fn invalid_topics_have_each_their_error() {
-    let broker = Broker::start().await;
+async fn invalid_topics_have_each_their_error(broker: &Broker) {
     let mut connection = broker.connect().await;
     let existing = unique("create_existing.");
     connection.create_topic(&existing, &[]).await;
@@ -113,9 +119,7 @@ async fn invalid_topics_have_each_their_error() {
     }
 }
 
-#[tokio::test]
-async fn a_topic_named_twice_is_not_created() {
-    let broker = Broker::start().await;
+async fn a_topic_named_twice_is_not_created(broker: &Broker) {
     let mut connection = broker.connect().await;
     let wanted = unique("create-twice");
     let results = create(&mut connection, 7, vec![topic(&wanted), topic(&wanted)]).await;
@@ -123,9 +127,7 @@ async fn a_topic_named_twice_is_not_created() {
     assert_error(results[0].error_code, &results[0].error_message, "INVALID_REQUEST", "uplicate");
 }
 
-#[tokio::test]
-async fn validate_only_creates_nothing() {
-    let broker = Broker::start().await;
+async fn validate_only_creates_nothing(broker: &Broker) {
     let mut connection = broker.connect().await;
     let wanted = unique("create-validate");
     let request = CreateTopicsRequest::default().with_topics(vec![topic(&wanted)]).with_validate_only(true);
@@ -134,11 +136,9 @@ async fn validate_only_creates_nothing() {
     assert_eq!(ErrorCode::from(described.topics[0].error_code), ErrorCode::UnknownTopicOrPartition);
 }
 
-#[tokio::test]
-async fn topics_are_deleted_by_name_in_every_version_and_by_id() {
-    let broker = Broker::start().await;
+async fn topics_are_deleted_by_name_in_every_version_and_by_id(broker: &Broker) {
     let mut connection = broker.connect().await;
-    for version in 1..=6 {
+    for version in broker.versions(ApiKey::DeleteTopics, 1..=6) {
         let doomed = unique("delete");
         connection.create_topic(&doomed, &[]).await;
         let mut request = DeleteTopicsRequest::default().with_timeout_ms(10_000);
@@ -160,9 +160,7 @@ async fn topics_are_deleted_by_name_in_every_version_and_by_id() {
     assert_eq!(response.responses[0].name.as_ref().map(|name| name.to_string()), Some(doomed));
 }
 
-#[tokio::test]
-async fn deletions_that_make_no_sense_have_each_their_error() {
-    let broker = Broker::start().await;
+async fn deletions_that_make_no_sense_have_each_their_error(broker: &Broker) {
     let mut connection = broker.connect().await;
     let state = |topic: Option<&str>, id: [u8; 16]| {
         DeleteTopicState::default().with_name(topic.map(name)).with_topic_id(Uuid::from_bytes(id))
@@ -180,9 +178,7 @@ async fn deletions_that_make_no_sense_have_each_their_error() {
     }
 }
 
-#[tokio::test]
-async fn a_topic_can_be_created_again_under_a_new_id() {
-    let broker = Broker::start().await;
+async fn a_topic_can_be_created_again_under_a_new_id(broker: &Broker) {
     let mut connection = broker.connect().await;
     let phoenix = unique("delete-create");
     connection.create_topic(&phoenix, &[]).await;
@@ -205,9 +201,7 @@ async fn a_topic_can_be_created_again_under_a_new_id() {
     assert_eq!(tokio::time::timeout(PATIENCE, produced).await, Ok(0));
 }
 
-#[tokio::test]
-async fn partitions_are_added_and_never_taken() {
-    let broker = Broker::start().await;
+async fn partitions_are_added_and_never_taken(broker: &Broker) {
     let mut connection = broker.connect().await;
     let grows = unique("partitions");
     connection.create_topic(&grows, &[]).await;

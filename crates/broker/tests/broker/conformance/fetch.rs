@@ -2,10 +2,26 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use kafka_protocol::messages::fetch_request::FetchPartition;
-use milena_protocol::ErrorCode;
+use milena_protocol::{ApiKey, ErrorCode};
 use uuid::Uuid;
 
 use crate::support::*;
+
+cases! {
+    every_version_returns_the_records,
+    a_fetch_within_a_batch_returns_it_whole,
+    the_first_batch_comes_whole_however_small_the_limits,
+    a_limit_may_cut_the_last_batch,
+    only_the_first_partition_with_records_ignores_the_limit,
+    offsets_outside_the_log_are_out_of_range,
+    leader_epochs_are_compared,
+    a_last_fetched_epoch_that_the_log_does_not_have_diverges_or_is_out_of_range,
+    unknown_topics_and_ids_are_told_apart,
+    a_fetch_without_records_waits_as_long_as_asked,
+    an_error_does_not_wait,
+    a_waiting_fetch_is_answered_once_there_are_enough_bytes,
+    read_committed_has_a_list_of_aborted_transactions_and_read_uncommitted_none,
+}
 
 fn partition(fetch_offset: i64) -> FetchPartition {
     FetchPartition::default()
@@ -27,12 +43,10 @@ async fn three_batches(broker: &Broker) -> (Connection, String, usize) {
     (connection, topic, batch.len())
 }
 
-#[tokio::test]
-async fn every_version_returns_the_records() {
-    let broker = Broker::start().await;
-    let (mut connection, topic, _) = three_batches(&broker).await;
+async fn every_version_returns_the_records(broker: &Broker) {
+    let (mut connection, topic, _) = three_batches(broker).await;
     let topic_id = connection.topic_id(&topic).await;
-    for version in 4..=17 {
+    for version in broker.versions(ApiKey::Fetch, 4..=17) {
         let mut request = fetch_request(&topic, vec![partition(2)]);
         if version >= 13 {
             request.topics[0].topic = Default::default();
@@ -46,17 +60,13 @@ async fn every_version_returns_the_records() {
     }
 }
 
-#[tokio::test]
-async fn a_fetch_within_a_batch_returns_it_whole() {
-    let broker = Broker::start().await;
-    let (mut connection, topic, _) = three_batches(&broker).await;
+async fn a_fetch_within_a_batch_returns_it_whole(broker: &Broker) {
+    let (mut connection, topic, _) = three_batches(broker).await;
     assert_eq!(base_offsets(&connection.fetch(&topic, 3, |request| request).await.records), [2, 4]);
 }
 
-#[tokio::test]
-async fn the_first_batch_comes_whole_however_small_the_limits() {
-    let broker = Broker::start().await;
-    let (mut connection, topic, batch) = three_batches(&broker).await;
+async fn the_first_batch_comes_whole_however_small_the_limits(broker: &Broker) {
+    let (mut connection, topic, batch) = three_batches(broker).await;
     let by_request = connection.fetch(&topic, 0, |request| request.with_max_bytes(1)).await;
     assert_eq!(by_request.records.map(|records| records.len()), Some(batch));
     let by_partition = connection.fetch(&topic, 0, |mut request| {
@@ -66,19 +76,15 @@ async fn the_first_batch_comes_whole_however_small_the_limits() {
     assert_eq!(by_partition.await.records.map(|records| records.len()), Some(batch));
 }
 
-#[tokio::test]
-async fn a_limit_may_cut_the_last_batch() {
-    let broker = Broker::start().await;
-    let (mut connection, topic, batch) = three_batches(&broker).await;
+async fn a_limit_may_cut_the_last_batch(broker: &Broker) {
+    let (mut connection, topic, batch) = three_batches(broker).await;
     let limit = batch + batch / 2;
     let cut = connection.fetch(&topic, 0, |request| request.with_max_bytes(limit as i32)).await;
     let records = cut.records.expect("records");
     assert_eq!((records.len(), base_offsets(&Some(records))), (limit, vec![0]));
 }
 
-#[tokio::test]
-async fn only_the_first_partition_with_records_ignores_the_limit() {
-    let broker = Broker::start().await;
+async fn only_the_first_partition_with_records_ignores_the_limit(broker: &Broker) {
     let mut connection = broker.connect().await;
     let topic = unique("fetch-limit");
     connection.create_topic_with(&topic, 3, &[]).await;
@@ -97,10 +103,8 @@ async fn only_the_first_partition_with_records_ignores_the_limit() {
     assert_eq!(lens, [0, batch.len(), 0]);
 }
 
-#[tokio::test]
-async fn offsets_outside_the_log_are_out_of_range() {
-    let broker = Broker::start().await;
-    let (mut connection, topic, _) = three_batches(&broker).await;
+async fn offsets_outside_the_log_are_out_of_range(broker: &Broker) {
+    let (mut connection, topic, _) = three_batches(broker).await;
     for offset in [-1, 7] {
         let answer = connection.fetch(&topic, offset, |request| request).await;
         assert_eq!(ErrorCode::from(answer.error_code), ErrorCode::OffsetOutOfRange, "{offset}");
@@ -110,10 +114,8 @@ async fn offsets_outside_the_log_are_out_of_range() {
     assert_eq!((end.error_code, end.high_watermark), (0, 6));
 }
 
-#[tokio::test]
-async fn leader_epochs_are_compared() {
-    let broker = Broker::start().await;
-    let (mut connection, topic, _) = three_batches(&broker).await;
+async fn leader_epochs_are_compared(broker: &Broker) {
+    let (mut connection, topic, _) = three_batches(broker).await;
     let current = connection.call(12, &metadata_of(&topic)).await.topics[0].partitions[0].leader_epoch;
     for (epoch, expected) in [(current, ErrorCode::None), (current + 1, ErrorCode::UnknownLeaderEpoch)] {
         let answer = connection.fetch(&topic, 0, |mut request| {
@@ -124,10 +126,8 @@ async fn leader_epochs_are_compared() {
     }
 }
 
-#[tokio::test]
-async fn a_last_fetched_epoch_that_the_log_does_not_have_diverges_or_is_out_of_range() {
-    let broker = Broker::start().await;
-    let (mut connection, topic, _) = three_batches(&broker).await;
+async fn a_last_fetched_epoch_that_the_log_does_not_have_diverges_or_is_out_of_range(broker: &Broker) {
+    let (mut connection, topic, _) = three_batches(broker).await;
     let current = connection.call(12, &metadata_of(&topic)).await.topics[0].partitions[0].leader_epoch;
     let mut fetch = async |offset, last_fetched_epoch| {
         let change = |mut request: kafka_protocol::messages::FetchRequest| {
@@ -146,9 +146,7 @@ async fn a_last_fetched_epoch_that_the_log_does_not_have_diverges_or_is_out_of_r
     assert_eq!(ErrorCode::from(unknown.error_code), ErrorCode::OffsetOutOfRange);
 }
 
-#[tokio::test]
-async fn unknown_topics_and_ids_are_told_apart() {
-    let broker = Broker::start().await;
+async fn unknown_topics_and_ids_are_told_apart(broker: &Broker) {
     let mut connection = broker.connect().await;
     let answer = connection.fetch(&unique("missing"), 0, |request| request).await;
     assert_eq!(ErrorCode::from(answer.error_code), ErrorCode::UnknownTopicOrPartition);
@@ -159,28 +157,22 @@ async fn unknown_topics_and_ids_are_told_apart() {
     assert_eq!(ErrorCode::from(answer.error_code), ErrorCode::UnknownTopicId);
 }
 
-#[tokio::test]
-async fn a_fetch_without_records_waits_as_long_as_asked() {
-    let broker = Broker::start().await;
-    let (mut connection, topic, _) = three_batches(&broker).await;
+async fn a_fetch_without_records_waits_as_long_as_asked(broker: &Broker) {
+    let (mut connection, topic, _) = three_batches(broker).await;
     let begun = Instant::now();
     let answer = connection.fetch(&topic, 6, |request| request.with_max_wait_ms(200)).await;
     assert_eq!((answer.error_code, base_offsets(&answer.records)), (0, vec![]));
     assert!(begun.elapsed() >= Duration::from_millis(190), "{:?}", begun.elapsed());
 }
 
-#[tokio::test]
-async fn an_error_does_not_wait() {
-    let broker = Broker::start().await;
-    let (mut connection, topic, _) = three_batches(&broker).await;
+async fn an_error_does_not_wait(broker: &Broker) {
+    let (mut connection, topic, _) = three_batches(broker).await;
     let answer = connection.fetch(&topic, 7, |request| request.with_max_wait_ms(i32::MAX)).await;
     assert_eq!(ErrorCode::from(answer.error_code), ErrorCode::OffsetOutOfRange);
 }
 
-#[tokio::test]
-async fn a_waiting_fetch_is_answered_once_there_are_enough_bytes() {
-    let broker = Broker::start().await;
-    let (mut producer, topic, batch) = three_batches(&broker).await;
+async fn a_waiting_fetch_is_answered_once_there_are_enough_bytes(broker: &Broker) {
+    let (mut producer, topic, batch) = three_batches(broker).await;
     let mut consumer = broker.connect().await;
     let request = fetch_request(&topic, vec![partition(6)])
         .with_max_wait_ms(PATIENCE.as_millis() as i32)
@@ -193,10 +185,8 @@ async fn a_waiting_fetch_is_answered_once_there_are_enough_bytes() {
     assert_eq!(base_offsets(&response.responses[0].partitions[0].records), [6, 8]);
 }
 
-#[tokio::test]
-async fn read_committed_has_a_list_of_aborted_transactions_and_read_uncommitted_none() {
-    let broker = Broker::start().await;
-    let (mut connection, topic, _) = three_batches(&broker).await;
+async fn read_committed_has_a_list_of_aborted_transactions_and_read_uncommitted_none(broker: &Broker) {
+    let (mut connection, topic, _) = three_batches(broker).await;
     let uncommitted = connection.fetch(&topic, 0, |request| request).await;
     let committed = connection.fetch(&topic, 0, |request| request.with_isolation_level(1)).await;
     assert_eq!(uncommitted.aborted_transactions, None);

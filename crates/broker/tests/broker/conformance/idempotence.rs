@@ -1,8 +1,19 @@
 use kafka_protocol::messages::InitProducerIdRequest;
 use kafka_protocol::messages::produce_response::PartitionProduceResponse;
-use milena_protocol::ErrorCode;
+use milena_protocol::{ApiKey, ErrorCode};
 
 use crate::support::*;
+
+cases! {
+    every_version_gives_a_fresh_producer_id,
+    an_idempotent_producer_asks_for_a_new_id_to_bump_its_epoch,
+    the_last_five_batches_are_answered_again_with_their_first_offset,
+    a_duplicate_is_answered_with_its_own_timestamp,
+    sequences_with_a_gap_are_out_of_order,
+    an_unknown_producer_begins_where_it_likes,
+    a_greater_epoch_begins_at_zero_and_fences_the_smaller,
+    sequences_wrap_to_zero,
+}
 
 struct Producer {
     connection: Connection,
@@ -66,12 +77,10 @@ async fn new_producer_id(connection: &mut Connection) -> i64 {
 
 const OUT_OF_ORDER: Result<i64, &str> = Err("OUT_OF_ORDER_SEQUENCE_NUMBER");
 
-#[tokio::test]
-async fn every_version_gives_a_fresh_producer_id() {
-    let broker = Broker::start().await;
+async fn every_version_gives_a_fresh_producer_id(broker: &Broker) {
     let mut connection = broker.connect().await;
     let mut ids = vec![new_producer_id(&mut connection).await];
-    for version in 0..=5 {
+    for version in broker.versions(ApiKey::InitProducerId, 0..=5) {
         let request = InitProducerIdRequest::default()
             .with_transactional_id(None)
             .with_transaction_timeout_ms(60_000)
@@ -86,9 +95,7 @@ async fn every_version_gives_a_fresh_producer_id() {
     assert_eq!(ids.len(), 7);
 }
 
-#[tokio::test]
-async fn an_idempotent_producer_asks_for_a_new_id_to_bump_its_epoch() {
-    let broker = Broker::start().await;
+async fn an_idempotent_producer_asks_for_a_new_id_to_bump_its_epoch(broker: &Broker) {
     let mut connection = broker.connect().await;
     let old = new_producer_id(&mut connection).await;
     let request = |id: i64, epoch| {
@@ -105,10 +112,8 @@ async fn an_idempotent_producer_asks_for_a_new_id_to_bump_its_epoch() {
     assert_eq!(ErrorCode::from(response.error_code), ErrorCode::InvalidRequest);
 }
 
-#[tokio::test]
-async fn the_last_five_batches_are_answered_again_with_their_first_offset() {
-    let broker = Broker::start().await;
-    let mut producer = Producer::start(&broker).await;
+async fn the_last_five_batches_are_answered_again_with_their_first_offset(broker: &Broker) {
+    let mut producer = Producer::start(broker).await;
     for index in 0..6 {
         assert_eq!(producer.outcome(0, index * 2, 2).await, Ok(i64::from(index) * 2));
     }
@@ -119,10 +124,8 @@ async fn the_last_five_batches_are_answered_again_with_their_first_offset() {
     assert_eq!(producer.outcome(0, 12, 2).await, Ok(12), "and nothing was appended twice");
 }
 
-#[tokio::test]
-async fn a_duplicate_is_answered_with_its_own_timestamp() {
-    let broker = Broker::start().await;
-    let mut producer = Producer::start(&broker).await;
+async fn a_duplicate_is_answered_with_its_own_timestamp(broker: &Broker) {
+    let mut producer = Producer::start(broker).await;
     let batch = BatchOf::at(&[now_ms() - 5_000]).by(producer.producer_id, 0, 0);
     let first = producer.connection.produce(9, &producer.topic, batch.bytes()).await;
     let again = producer.connection.produce(9, &producer.topic, batch.bytes()).await;
@@ -130,28 +133,22 @@ async fn a_duplicate_is_answered_with_its_own_timestamp() {
     assert_eq!((again.base_offset, again.log_start_offset), (0, 0));
 }
 
-#[tokio::test]
-async fn sequences_with_a_gap_are_out_of_order() {
-    let broker = Broker::start().await;
-    let mut producer = Producer::start(&broker).await;
+async fn sequences_with_a_gap_are_out_of_order(broker: &Broker) {
+    let mut producer = Producer::start(broker).await;
     assert_eq!(producer.outcome(0, 0, 3).await, Ok(0));
     assert_eq!(producer.outcome(0, 4, 1).await, OUT_OF_ORDER);
     assert_eq!(producer.outcome(0, 1, 2).await, OUT_OF_ORDER);
     assert_eq!(producer.outcome(0, 3, 1).await, Ok(3));
 }
 
-#[tokio::test]
-async fn an_unknown_producer_begins_where_it_likes() {
-    let broker = Broker::start().await;
-    let mut producer = Producer::start(&broker).await;
+async fn an_unknown_producer_begins_where_it_likes(broker: &Broker) {
+    let mut producer = Producer::start(broker).await;
     assert_eq!(producer.outcome(0, 77, 1).await, Ok(0));
     assert_eq!(producer.outcome(0, 78, 1).await, Ok(1));
 }
 
-#[tokio::test]
-async fn a_greater_epoch_begins_at_zero_and_fences_the_smaller() {
-    let broker = Broker::start().await;
-    let mut producer = Producer::start(&broker).await;
+async fn a_greater_epoch_begins_at_zero_and_fences_the_smaller(broker: &Broker) {
+    let mut producer = Producer::start(broker).await;
     assert_eq!(producer.outcome(0, 0, 1).await, Ok(0));
     assert_eq!(producer.outcome(1, 1, 1).await, OUT_OF_ORDER);
     assert_eq!(producer.outcome(1, 0, 1).await, Ok(1));
@@ -159,10 +156,8 @@ async fn a_greater_epoch_begins_at_zero_and_fences_the_smaller() {
     assert_eq!(producer.outcome(0, 0, 1).await, Err("INVALID_PRODUCER_EPOCH"), "even a repeated batch");
 }
 
-#[tokio::test]
-async fn sequences_wrap_to_zero() {
-    let broker = Broker::start().await;
-    let mut producer = Producer::start(&broker).await;
+async fn sequences_wrap_to_zero(broker: &Broker) {
+    let mut producer = Producer::start(broker).await;
     assert_eq!(producer.outcome(0, i32::MAX - 1, 1).await, Ok(0));
     assert_eq!(producer.outcome(0, i32::MAX, 1).await, Ok(1));
     assert_eq!(producer.outcome(0, 1, 1).await, OUT_OF_ORDER);

@@ -7,9 +7,19 @@ use kafka_protocol::messages::offset_for_leader_epoch_request::{
     OffsetForLeaderPartition, OffsetForLeaderTopic,
 };
 use kafka_protocol::messages::{DeleteRecordsRequest, ListOffsetsRequest, OffsetForLeaderEpochRequest};
-use milena_protocol::ErrorCode;
+use milena_protocol::{ApiKey, ErrorCode};
 
 use crate::support::*;
+
+cases! {
+    latest_and_earliest_in_every_version,
+    the_first_record_at_or_after_a_timestamp,
+    the_greatest_timestamp_and_its_first_version,
+    special_timestamps_need_their_version,
+    list_offsets_refuses_duplicates_unknown_partitions_and_wrong_epochs,
+    end_offsets_of_leader_epochs,
+    deleted_records_move_the_log_start,
+}
 
 const T: i64 = 1_700_000_000_000;
 
@@ -39,11 +49,9 @@ async fn two_batches(broker: &Broker) -> (Connection, String) {
     (connection, topic)
 }
 
-#[tokio::test]
-async fn latest_and_earliest_in_every_version() {
-    let broker = Broker::start().await;
-    let (mut connection, topic) = two_batches(&broker).await;
-    for version in 1..=10 {
+async fn latest_and_earliest_in_every_version(broker: &Broker) {
+    let (mut connection, topic) = two_batches(broker).await;
+    for version in broker.versions(ApiKey::ListOffsets, 1..=10) {
         let latest = offset(&mut connection, version, &topic, -1).await;
         let earliest = offset(&mut connection, version, &topic, -2).await;
         assert_eq!((latest.error_code, latest.offset, latest.timestamp), (0, 5, -1), "version {version}");
@@ -57,10 +65,8 @@ async fn latest_and_earliest_in_every_version() {
     }
 }
 
-#[tokio::test]
-async fn the_first_record_at_or_after_a_timestamp() {
-    let broker = Broker::start().await;
-    let (mut connection, topic) = two_batches(&broker).await;
+async fn the_first_record_at_or_after_a_timestamp(broker: &Broker) {
+    let (mut connection, topic) = two_batches(broker).await;
     for (timestamp, expected) in
         [(0, (0, T)), (T, (0, T)), (T + 1, (1, T + 20)), (T + 21, (3, T + 30)), (T + 31, (-1, -1))]
     {
@@ -73,10 +79,8 @@ async fn the_first_record_at_or_after_a_timestamp() {
     }
 }
 
-#[tokio::test]
-async fn the_greatest_timestamp_and_its_first_version() {
-    let broker = Broker::start().await;
-    let (mut connection, topic) = two_batches(&broker).await;
+async fn the_greatest_timestamp_and_its_first_version(broker: &Broker) {
+    let (mut connection, topic) = two_batches(broker).await;
     let found = offset(&mut connection, 7, &topic, -3).await;
     assert_eq!((found.error_code, found.offset, found.timestamp), (0, 3, T + 30));
     let empty = unique("offsets-empty");
@@ -85,26 +89,22 @@ async fn the_greatest_timestamp_and_its_first_version() {
     assert_eq!((found.error_code, found.offset, found.timestamp), (0, -1, -1));
 }
 
-#[tokio::test]
-async fn special_timestamps_need_their_version() {
-    let broker = Broker::start().await;
-    let (mut connection, topic) = two_batches(&broker).await;
+async fn special_timestamps_need_their_version(broker: &Broker) {
+    let (mut connection, topic) = two_batches(broker).await;
     for (timestamp, since) in [(-3, 7), (-4, 8), (-5, 9)] {
         let before = offset(&mut connection, since - 1, &topic, timestamp).await;
         assert_eq!(ErrorCode::from(before.error_code), ErrorCode::UnsupportedVersion, "{timestamp}");
         assert_eq!(offset(&mut connection, since, &topic, timestamp).await.error_code, 0, "{timestamp}");
     }
-    let unknown = offset(&mut connection, 10, &topic, -7).await;
+    let unknown = offset(&mut connection, 9, &topic, -7).await;
     assert_eq!(ErrorCode::from(unknown.error_code), ErrorCode::UnsupportedVersion);
-    let local = offset(&mut connection, 10, &topic, -4).await;
-    let tiered = offset(&mut connection, 10, &topic, -5).await;
+    let local = offset(&mut connection, 9, &topic, -4).await;
+    let tiered = offset(&mut connection, 9, &topic, -5).await;
     assert_eq!((local.offset, tiered.offset, tiered.leader_epoch), (0, -1, -1));
 }
 
-#[tokio::test]
-async fn list_offsets_refuses_duplicates_unknown_partitions_and_wrong_epochs() {
-    let broker = Broker::start().await;
-    let (mut connection, topic) = two_batches(&broker).await;
+async fn list_offsets_refuses_duplicates_unknown_partitions_and_wrong_epochs(broker: &Broker) {
+    let (mut connection, topic) = two_batches(broker).await;
     let mut twice = list_offsets(&topic, -1);
     let partition = twice.topics[0].partitions[0].clone();
     twice.topics[0].partitions.push(partition);
@@ -119,11 +119,9 @@ async fn list_offsets_refuses_duplicates_unknown_partitions_and_wrong_epochs() {
     assert_eq!(ErrorCode::from(response.topics[0].partitions[0].error_code), ErrorCode::UnknownLeaderEpoch);
 }
 
-#[tokio::test]
-async fn end_offsets_of_leader_epochs() {
-    let broker = Broker::start().await;
-    let (mut connection, topic) = two_batches(&broker).await;
-    for version in 2..=4 {
+async fn end_offsets_of_leader_epochs(broker: &Broker) {
+    let (mut connection, topic) = two_batches(broker).await;
+    for version in broker.versions(ApiKey::OffsetForLeaderEpoch, 2..=4) {
         let mut ask = async |current, wanted| {
             let partition = OffsetForLeaderPartition::default()
                 .with_current_leader_epoch(current)
@@ -143,10 +141,8 @@ async fn end_offsets_of_leader_epochs() {
     }
 }
 
-#[tokio::test]
-async fn deleted_records_move_the_log_start() {
-    let broker = Broker::start().await;
-    let (mut connection, topic) = two_batches(&broker).await;
+async fn deleted_records_move_the_log_start(broker: &Broker) {
+    let (mut connection, topic) = two_batches(broker).await;
     let delete = async |connection: &mut Connection, version, topic: &str, offset| {
         let partition = DeleteRecordsPartition::default().with_offset(offset);
         let asked = DeleteRecordsTopic::default().with_name(name(topic)).with_partitions(vec![partition]);

@@ -6,6 +6,17 @@ use milena_protocol::ErrorCode;
 
 use crate::support::*;
 
+cases! {
+    only_what_changed_is_answered,
+    forgotten_partitions_are_not_answered_and_the_last_one_closes_the_session,
+    a_wrong_epoch_is_an_error_and_keeps_the_session,
+    an_unknown_partition_is_answered_every_time,
+    partitions_with_records_go_to_the_end_of_the_order,
+    a_final_epoch_closes_the_session,
+    a_session_by_name_cannot_go_on_by_id,
+    a_session_by_id_tells_a_deleted_topic_from_a_recreated_one,
+}
+
 struct Session {
     connection: Connection,
     topic: String,
@@ -69,10 +80,8 @@ fn partitions(response: &FetchResponse) -> Vec<i32> {
         .collect()
 }
 
-#[tokio::test]
-async fn only_what_changed_is_answered() {
-    let broker = Broker::start().await;
-    let mut session = Session::open(&broker).await;
+async fn only_what_changed_is_answered(broker: &Broker) {
+    let mut session = Session::open(broker).await;
     assert_eq!(partitions(&session.fetch(1, &[], &[]).await), Vec::<i32>::new());
     session.produce(1).await;
     let response = session.fetch(2, &[], &[]).await;
@@ -81,10 +90,8 @@ async fn only_what_changed_is_answered() {
     assert_eq!(partitions(&session.fetch(3, &[], &[]).await), [1]);
 }
 
-#[tokio::test]
-async fn forgotten_partitions_are_not_answered_and_the_last_one_closes_the_session() {
-    let broker = Broker::start().await;
-    let mut session = Session::open(&broker).await;
+async fn forgotten_partitions_are_not_answered_and_the_last_one_closes_the_session(broker: &Broker) {
+    let mut session = Session::open(broker).await;
     session.produce(1).await;
     session.produce(2).await;
     assert_eq!(partitions(&session.fetch(1, &[], &[1]).await), [2]);
@@ -94,19 +101,15 @@ async fn forgotten_partitions_are_not_answered_and_the_last_one_closes_the_sessi
     assert_eq!(ErrorCode::from(response.error_code), ErrorCode::FetchSessionIdNotFound);
 }
 
-#[tokio::test]
-async fn a_wrong_epoch_is_an_error_and_keeps_the_session() {
-    let broker = Broker::start().await;
-    let mut session = Session::open(&broker).await;
+async fn a_wrong_epoch_is_an_error_and_keeps_the_session(broker: &Broker) {
+    let mut session = Session::open(broker).await;
     let response = session.fetch(5, &[], &[]).await;
     assert_eq!(ErrorCode::from(response.error_code), ErrorCode::InvalidFetchSessionEpoch);
     assert_eq!(session.fetch(1, &[], &[]).await.error_code, 0);
 }
 
-#[tokio::test]
-async fn an_unknown_partition_is_answered_every_time() {
-    let broker = Broker::start().await;
-    let mut session = Session::open(&broker).await;
+async fn an_unknown_partition_is_answered_every_time(broker: &Broker) {
+    let mut session = Session::open(broker).await;
     for epoch in 1..3 {
         let response = session.fetch(epoch, &[7], &[]).await;
         assert_eq!(partitions(&response), [7]);
@@ -115,10 +118,8 @@ async fn an_unknown_partition_is_answered_every_time() {
     }
 }
 
-#[tokio::test]
-async fn partitions_with_records_go_to_the_end_of_the_order() {
-    let broker = Broker::start().await;
-    let mut session = Session::open(&broker).await;
+async fn partitions_with_records_go_to_the_end_of_the_order(broker: &Broker) {
+    let mut session = Session::open(broker).await;
     for partition in [0, 1, 2] {
         session.produce(partition).await;
     }
@@ -127,20 +128,16 @@ async fn partitions_with_records_go_to_the_end_of_the_order() {
     assert_eq!(partitions(&session.fetch(2, &[], &[]).await), [0, 1, 2]);
 }
 
-#[tokio::test]
-async fn a_final_epoch_closes_the_session() {
-    let broker = Broker::start().await;
-    let mut session = Session::open(&broker).await;
+async fn a_final_epoch_closes_the_session(broker: &Broker) {
+    let mut session = Session::open(broker).await;
     let response = session.fetch(-1, &[0], &[]).await;
     assert_eq!((response.error_code, response.session_id, partitions(&response)), (0, 0, vec![0]));
     let response = session.fetch(1, &[], &[]).await;
     assert_eq!(ErrorCode::from(response.error_code), ErrorCode::FetchSessionIdNotFound);
 }
 
-#[tokio::test]
-async fn a_session_by_name_cannot_go_on_by_id() {
-    let broker = Broker::start().await;
-    let mut session = Session::open(&broker).await;
+async fn a_session_by_name_cannot_go_on_by_id(broker: &Broker) {
+    let mut session = Session::open(broker).await;
     let request = FetchRequest::default()
         .with_replica_id((-1).into())
         .with_max_bytes(1)
@@ -150,9 +147,7 @@ async fn a_session_by_name_cannot_go_on_by_id() {
     assert_eq!(ErrorCode::from(response.error_code), ErrorCode::FetchSessionTopicIdError);
 }
 
-#[tokio::test]
-async fn a_session_by_id_tells_a_deleted_topic_from_a_recreated_one() {
-    let broker = Broker::start().await;
+async fn a_session_by_id_tells_a_deleted_topic_from_a_recreated_one(broker: &Broker) {
     let mut connection = broker.connect().await;
     let topic = unique("sessions-by-id");
     connection.create_topic(&topic, &[]).await;
