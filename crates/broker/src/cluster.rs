@@ -188,6 +188,11 @@ impl Cluster {
         self.shared.seen.requests(Some(node), Some(api))
     }
 
+    /// Whether a node is up; a frozen one is.
+    pub fn is_running(&self, node: NodeId) -> bool {
+        self.shared.node(node).is_some_and(|node| node.is_running())
+    }
+
     /// How many connections a node has now.
     pub fn connections(&self, node: NodeId) -> usize {
         self.shared.seen.connections(node)
