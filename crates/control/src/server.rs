@@ -82,10 +82,6 @@ async fn accept(listener: TcpListener, controlled: Arc<Controlled>) {
         match listener.accept().await {
             Ok((stream, _)) => {
                 let controlled = controlled.clone();
-                #[expect(
-                    clippy::disallowed_methods,
-                    reason = "the control port is beside the cluster, not in it"
-                )]
                 connections.spawn(async move {
                     serve(stream, controlled).await;
                     drop(place);
