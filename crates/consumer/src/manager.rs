@@ -6,7 +6,7 @@ use std::sync::Arc;
 use milena_client::TopicPartition;
 use milena_client::env::Task;
 
-use crate::core::{Action, Answer, Asked, Question};
+use crate::core::{Action, Answer, Asked, LoopId, Question};
 use crate::fetch::FetchLoop;
 use crate::offsets;
 use crate::shared::Shared;
@@ -46,7 +46,7 @@ pub(crate) async fn run(shared: Arc<Shared>) {
 
 struct Manager {
     shared: Arc<Shared>,
-    loops: BTreeMap<i32, Task>,
+    loops: BTreeMap<LoopId, Task>,
     /// Requests to leaders under way; each ends by itself.
     questions: Vec<Task>,
 }
@@ -54,12 +54,12 @@ struct Manager {
 impl Manager {
     fn perform(&mut self, action: Action) {
         match action {
-            Action::FetchFrom(node_ids) => {
-                self.loops.retain(|node_id, _| node_ids.contains(node_id));
-                for node_id in node_ids {
-                    self.loops.entry(node_id).or_insert_with(|| {
-                        let bell = self.shared.add_loop(node_id);
-                        let fetch_loop = FetchLoop::new(self.shared.clone(), node_id, bell);
+            Action::Fetch(ids) => {
+                self.loops.retain(|id, _| ids.contains(id));
+                for id in ids {
+                    self.loops.entry(id).or_insert_with(|| {
+                        let bell = self.shared.add_loop(id);
+                        let fetch_loop = FetchLoop::new(self.shared.clone(), id, bell);
                         self.shared.client.env().spawn(fetch_loop.run())
                     });
                 }

@@ -11,7 +11,7 @@ use milena_client::metrics::{ClientKind, ConsumerMetrics, TopicFetch};
 use tokio::sync::{Notify, watch};
 
 use crate::config::ConsumerConfig;
-use crate::core::{Delivery, Effects, Subscription, SubscriptionConfig};
+use crate::core::{Delivery, Effects, LoopId, Subscription, SubscriptionConfig};
 use crate::decode;
 
 /// The subscription behind one lock, which is taken once per fetch and per batch, and never held across a suspension; and the
@@ -34,7 +34,7 @@ struct State {
     subscription: Subscription,
     /// Wakes the application.
     application: Option<Waker>,
-    loops: BTreeMap<i32, Arc<LoopBell>>,
+    loops: BTreeMap<LoopId, Arc<LoopBell>>,
 }
 
 /// Wakes one fetch loop.
@@ -50,6 +50,7 @@ impl Shared {
             isolation_level: config.isolation_level,
             fetch_bytes_max: config.fetch_max_bytes as usize,
             partition_fetch_bytes_max: config.max_partition_fetch_bytes as usize,
+            fetch_max_wait: config.fetch_max_wait,
             prefetch_bytes: config.prefetch_bytes,
             decode_ahead_bytes: decode::AHEAD_BYTES,
             retry_backoff: client.config().retry_backoff,
@@ -116,10 +117,10 @@ impl Shared {
         delivery.map_or(Poll::Pending, Poll::Ready)
     }
 
-    /// Registers the bell of a broker's new fetch loop.
-    pub(crate) fn add_loop(&self, node_id: i32) -> Arc<LoopBell> {
+    /// Registers the bell of a new fetch loop.
+    pub(crate) fn add_loop(&self, id: LoopId) -> Arc<LoopBell> {
         let bell = Arc::<LoopBell>::default();
-        self.lock().loops.insert(node_id, bell.clone());
+        self.lock().loops.insert(id, bell.clone());
         bell
     }
 
@@ -131,8 +132,7 @@ impl Shared {
     fn ring(&self, mut state: MutexGuard<'_, State>) {
         let effects = state.subscription.take_effects();
         let application = state.application.take_if(|_| effects.application);
-        let bells: Vec<_> =
-            effects.nodes.iter().filter_map(|node_id| state.loops.get(node_id).cloned()).collect();
+        let bells: Vec<_> = effects.loops.iter().filter_map(|id| state.loops.get(id).cloned()).collect();
         drop(state);
         if let Some(waker) = application {
             waker.wake();

@@ -49,7 +49,7 @@ impl Budget {
         let share = (self.limit / nodes.max(1)).max(1);
         let free_of_share = share.saturating_sub(self.used_by(node_id));
         let free = free_of_share.min(self.limit.saturating_sub(self.used));
-        Some(wanted.min(share.div_ceil(2))).filter(|needed| *needed <= free)
+        Some(wanted.min((share / 2).max(1))).filter(|needed| *needed <= free)
     }
 
     /// Accounts for a frame, which counts as one part until [`Self::finish_part`] says that all others are known.

@@ -17,6 +17,16 @@ use super::position::Position;
 use crate::batch::RecordBatch;
 use crate::error::RecvError;
 
+/// Each broker is fetched from on two roads, each with a connection and a task of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Lane {
+    /// Whatever there is to fetch; the broker holds an answer back until there are records, `fetch_max_wait` at most.
+    Main,
+    /// What cannot wait until such an answer comes: a partition that was moved, resumed or added meanwhile. Nothing is held back
+    /// here, and once the main fetch is answered, it takes everything over.
+    Detour,
+}
+
 /// One request to one broker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct FetchId(pub(crate) u64);
@@ -31,6 +41,8 @@ pub(crate) struct Fetching {
     next: NextFetch,
     /// Fetches in a row that brought an error for this partition.
     failures: u32,
+    /// Detours in a row that brought nothing.
+    empty_detours: u32,
     /// The leader epoch for which the position was found good; see [`Self::needs_validation`].
     validated_for: Option<i32>,
     buffered: VecDeque<Buffered>,
@@ -43,6 +55,10 @@ pub(crate) struct Fetching {
 #[derive(Debug)]
 enum NextFetch {
     Due,
+    /// A detour brought nothing: due on the main lane, and for another detour from then on.
+    Detoured {
+        until: Instant,
+    },
     /// The last one brought an error.
     BackingOff {
         until: Instant,
@@ -112,6 +128,7 @@ impl Fetching {
             fetch: position,
             next: NextFetch::Due,
             failures: 0,
+            empty_detours: 0,
             validated_for: None,
             buffered: VecDeque::new(),
             decoding: false,
@@ -144,13 +161,24 @@ impl Fetching {
     }
 
     /// From where to fetch, if a fetch may be sent now; otherwise from when on, if time alone changes that.
-    pub(crate) fn poll_fetch(&self, now: Instant) -> Result<Position, Option<Instant>> {
+    pub(crate) fn poll_fetch(&self, lane: Lane, now: Instant) -> Result<Position, Option<Instant>> {
         match self.next {
             NextFetch::Due => Ok(self.fetch),
+            NextFetch::Detoured { until } if lane == Lane::Main || until <= now => Ok(self.fetch),
+            NextFetch::Detoured { until } => Err(Some(until)),
             NextFetch::BackingOff { until } if until <= now => Ok(self.fetch),
             NextFetch::BackingOff { until } => Err(Some(until)),
             NextFetch::AfterBuffered if self.is_drained() => Ok(self.fetch),
             NextFetch::AfterBuffered | NextFetch::InFlight { .. } | NextFetch::Stopped { .. } => Err(None),
+        }
+    }
+
+    /// Whether a fetch may be sent now, or as soon as time allows.
+    pub(crate) fn wants_fetch(&self) -> bool {
+        match self.next {
+            NextFetch::Due | NextFetch::Detoured { .. } | NextFetch::BackingOff { .. } => true,
+            NextFetch::AfterBuffered => self.is_drained(),
+            NextFetch::InFlight { .. } | NextFetch::Stopped { .. } => false,
         }
     }
 
@@ -164,7 +192,8 @@ impl Fetching {
 
     /// The fetch in flight, if there is one, is not waited for any more, and a back-off is over: another broker is asked.
     pub(crate) fn retarget(&mut self) {
-        if matches!(self.next, NextFetch::InFlight { .. } | NextFetch::BackingOff { .. }) {
+        use NextFetch::{BackingOff, Detoured, InFlight};
+        if matches!(self.next, InFlight { .. } | BackingOff { .. } | Detoured { .. }) {
             self.next = NextFetch::Due;
         }
     }
@@ -172,7 +201,15 @@ impl Fetching {
     /// The fetch brought nothing, and no error.
     pub(crate) fn handle_nothing(&mut self) {
         self.failures = 0;
+        self.empty_detours = 0;
         self.next = NextFetch::Due;
+    }
+
+    /// A detour brought nothing, and no error; `pause` says how long to wait after so many in a row.
+    pub(crate) fn handle_empty_detour(&mut self, pause: impl FnOnce(u32) -> Instant) {
+        self.failures = 0;
+        self.empty_detours = self.empty_detours.saturating_add(1);
+        self.next = NextFetch::Detoured { until: pause(self.empty_detours) };
     }
 
     /// The fetch brought batches; `end` is where the log goes on after them, if their headers tell.
@@ -186,6 +223,7 @@ impl Fetching {
         data.fetched.fetch_offset = self.fetch.offset;
         self.buffered.push_back(data);
         self.failures = 0;
+        self.empty_detours = 0;
         self.validated_for = leader_epoch;
         match end {
             Some(end) if end.offset > self.fetch.offset => {

@@ -19,10 +19,10 @@ pub use reset::{OffsetReset, ParseOffsetResetError};
 
 pub(crate) use aborted::{AbortedFilter, AbortedTransaction};
 pub(crate) use fetched::{Disorder, Fetched, Outline, outline};
-pub(crate) use fetching::FetchId;
+pub(crate) use fetching::{FetchId, Lane};
 pub(crate) use partition::{Asked, EpochChecks, Generation, Question, Watermarks};
 pub(crate) use reset::OffsetLookup;
 pub(crate) use subscription::{
-    Action, Answer, Decoded, Delivery, Effects, FetchDecision, FetchPlan, FetchedData, PartitionAnswer, Seek,
-    Subscription, SubscriptionConfig,
+    Action, Answer, Decoded, Delivery, Effects, FetchDecision, FetchPlan, FetchedData, LoopId,
+    PartitionAnswer, Seek, Subscription, SubscriptionConfig,
 };

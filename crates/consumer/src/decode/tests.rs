@@ -132,7 +132,9 @@ fn a_damaged_header_that_looks_like_disorder_is_told_as_what_it_is() {
     records[middle] ^= 1;
     let decoded = decode(fetched(records, 0));
     assert_eq!(offsets(&decoded.batch), [0, 1]);
-    let Some(RecvError::Corrupt { offset: 2, error, .. }) = decoded.error else { panic!("{:?}", decoded.error) };
+    let Some(RecvError::Corrupt { offset: 2, error, .. }) = decoded.error else {
+        panic!("{:?}", decoded.error)
+    };
     assert!(matches!(error, RecordsError::CrcMismatch { base_offset: 2, .. }), "{error}");
 }
 

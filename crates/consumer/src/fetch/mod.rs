@@ -10,6 +10,11 @@
 //! ```
 //!
 //! The answer's batches are not decoded here: their headers tell where the log goes on, and the next fetch is sent at once.
+//!
+//! A broker works on one request of a connection after the other, and holds an answer back while there are no records. A partition
+//! that is to be fetched meanwhile (after a seek, a resume, another assignment) would wait for that. It takes a detour: a second
+//! loop for the same broker, with a connection of its own, made when it is first needed, whose fetches are answered at once and
+//! belong to no session. When the long poll is over, the main loop takes the partition over.
 
 mod request;
 mod response;
@@ -29,18 +34,18 @@ use milena_protocol::ErrorCode;
 use milena_protocol::messages::{FetchRequest, FetchResponse};
 
 use crate::core::session::FetchSession;
-use crate::core::{FetchDecision, FetchId, FetchPlan, PartitionAnswer};
+use crate::core::{FetchDecision, FetchId, FetchPlan, LoopId, PartitionAnswer};
 use crate::pool::{FrameLease, FrameReturn};
 use crate::shared::{LoopBell, Shared};
 
 /// How long a consumer that is being closed waits for a broker to forget its session.
 const SESSION_CLOSE_GRACE: Duration = Duration::from_millis(100);
 
-/// The task that fetches from one broker.
+/// The task that fetches from one broker, on one of its lanes.
 pub(crate) struct FetchLoop {
     shared: Arc<Shared>,
     env: Env,
-    node_id: i32,
+    id: LoopId,
     bell: Arc<LoopBell>,
     session: FetchSession,
     frames: Arc<FrameReturn>,
@@ -60,13 +65,13 @@ enum Leave {
 }
 
 impl FetchLoop {
-    pub(crate) fn new(shared: Arc<Shared>, node_id: i32, bell: Arc<LoopBell>) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, id: LoopId, bell: Arc<LoopBell>) -> Self {
         let env = shared.client.env().clone();
         Self {
             timer: env.timer(),
             env,
             shared,
-            node_id,
+            id,
             bell,
             session: FetchSession::new(),
             frames: Arc::default(),
@@ -99,7 +104,7 @@ impl FetchLoop {
                 self.back_off(error).await;
             }
             while !self.shared.is_closing()
-                && !self.shared.with(|subscription| subscription.has_work(self.node_id))
+                && !self.shared.with(|subscription| subscription.has_work(self.id))
             {
                 self.wait(None).await;
             }
@@ -108,9 +113,10 @@ impl FetchLoop {
 
     async fn connect(&self) -> Result<Connection<FetchPlan>, RequestError> {
         let metadata = self.shared.client.metadata().current();
-        let broker = metadata.brokers.get(&self.node_id);
-        let broker = broker
-            .ok_or_else(|| RequestError::NoBroker(format!("node {} is not in the metadata", self.node_id)))?;
+        let broker = metadata.brokers.get(&self.id.node_id);
+        let broker = broker.ok_or_else(|| {
+            RequestError::NoBroker(format!("node {} is not in the metadata", self.id.node_id))
+        })?;
         let opened = self.shared.client.open_watched(&self.shared.connections, broker, self.failures).await;
         opened.map_err(|error| RequestError::Connection { error, possibly_sent: false })
     }
@@ -119,12 +125,12 @@ impl FetchLoop {
     async fn back_off(&mut self, error: RequestError) {
         self.failures = self.failures.saturating_add(1);
         match self.failures {
-            1 => tracing::warn!(node_id = self.node_id, %error, "fetching failed; it is tried again"),
-            failures => tracing::debug!(node_id = self.node_id, failures, %error, "fetching failed"),
+            1 => tracing::warn!(node_id = self.id.node_id, %error, "fetching failed; it is tried again"),
+            failures => tracing::debug!(node_id = self.id.node_id, failures, %error, "fetching failed"),
         }
         let (now, unit_random) = (self.env.now(), self.env.random_unit());
         self.shared.with(|subscription| {
-            subscription.handle_broker_failure(self.node_id, &error, now, unit_random);
+            subscription.handle_broker_failure(self.id.node_id, &error, now, unit_random);
         });
         let backoff = self.shared.client.config().reconnect_backoff;
         self.pause(backoff).await;
@@ -151,7 +157,7 @@ impl FetchLoop {
     fn fail(&self, plan: &FetchPlan) {
         let (now, unit_random) = (self.env.now(), self.env.random_unit());
         self.shared.with(|subscription| {
-            subscription.handle_fetch_failure(self.node_id, plan, now, unit_random);
+            subscription.handle_fetch_failure(self.id.node_id, plan, now, unit_random);
         });
     }
 
@@ -167,7 +173,7 @@ impl FetchLoop {
                 self.idle(connection, until).await?;
                 continue;
             }
-            match self.shared.with(|subscription| subscription.poll_fetch(self.node_id, checks, now)) {
+            match self.shared.with(|subscription| subscription.poll_fetch(self.id, checks, now)) {
                 FetchDecision::Send(plan) => {
                     self.in_flight = Some(plan.fetch_id);
                     self.send(connection, plan)?;
@@ -197,7 +203,7 @@ impl FetchLoop {
             Ok((request, version)) => {
                 // A broker may hold an answer back for that long before it begins to be late.
                 let config = &self.shared.client.config().connection;
-                let timeout = config.request_timeout.saturating_add(self.shared.config.fetch_max_wait);
+                let timeout = config.request_timeout.saturating_add(plan.max_wait);
                 connection
                     .submit(&request, version, timeout, plan)
                     .map_err(|(error, plan)| (error.into(), plan))
@@ -282,14 +288,14 @@ impl FetchLoop {
         self.session.handle_response(ErrorCode::None, session_id, taken.answers.len(), taken.strangers);
         if taken.strangers > 0 {
             tracing::warn!(
-                node_id = self.node_id,
+                node_id = self.id.node_id,
                 partitions = taken.strangers,
                 "the broker sent partitions that it was not asked for, or twice"
             );
         }
         let (now, unit_random) = (self.env.now(), self.env.random_unit());
         self.shared.with(|subscription| {
-            subscription.handle_fetched(self.node_id, &plan, taken.answers, frame_bytes, now, unit_random);
+            subscription.handle_fetched(self.id.node_id, &plan, taken.answers, frame_bytes, now, unit_random);
         });
         if let Some((hints, endpoints)) = hints {
             self.shared.client.metadata().apply_leader_hints(&hints, &endpoints);
@@ -313,7 +319,7 @@ impl FetchLoop {
 
     /// The broker refused the whole request. A lost session is opened again at once; but not for ever without a pause.
     async fn refuse(&mut self, code: ErrorCode) {
-        tracing::debug!(node_id = self.node_id, %code, "fetch refused");
+        tracing::debug!(node_id = self.id.node_id, %code, "fetch refused");
         if code == ErrorCode::FetchSessionTopicIdError {
             self.shared.client.metadata().request_update();
         }
@@ -385,7 +391,7 @@ impl FetchLoop {
 impl Drop for FetchLoop {
     fn drop(&mut self) {
         if let Some(fetch_id) = self.in_flight {
-            self.shared.with(|subscription| subscription.abandon_fetch(self.node_id, fetch_id));
+            self.shared.with(|subscription| subscription.abandon_fetch(self.id.node_id, fetch_id));
         }
     }
 }

@@ -7,7 +7,7 @@ use milena_protocol::{ApiKey, ByteStr};
 
 use crate::config::ConsumerConfig;
 use crate::core::session::{FetchSession, SessionRequest, SessionSupport};
-use crate::core::{EpochChecks, FetchPlan};
+use crate::core::{EpochChecks, FetchPlan, Lane};
 
 /// From this version on there are sessions (KIP-227).
 const SESSIONS_SINCE: i16 = 7;
@@ -38,14 +38,18 @@ pub(super) fn prepare(
     plan: &FetchPlan,
 ) -> Result<(FetchRequest, i16), RequestError> {
     let newest = versions.choose::<FetchRequest>()?;
-    let support = SessionSupport { sessions: newest >= SESSIONS_SINCE, topic_ids: newest >= TOPIC_IDS_SINCE };
+    let support = SessionSupport {
+        // A detour is for once: a session would take another one's place in the broker's cache.
+        sessions: newest >= SESSIONS_SINCE && plan.lane == Lane::Main,
+        topic_ids: newest >= TOPIC_IDS_SINCE,
+    };
     let part = session.prepare(plan.targets.clone(), support);
     let version = match part.uses_topic_ids {
         true => newest,
         false => versions.choose_up_to::<FetchRequest>(TOPIC_IDS_SINCE - 1)?,
     };
     let request = FetchRequest {
-        max_wait_ms: i32::try_from(config.fetch_max_wait.as_millis()).unwrap_or(i32::MAX),
+        max_wait_ms: i32::try_from(plan.max_wait.as_millis()).unwrap_or(i32::MAX),
         min_bytes: i32::try_from(config.fetch_min_bytes).unwrap_or(i32::MAX),
         max_bytes: i32::try_from(plan.bytes_max).unwrap_or(i32::MAX),
         isolation_level: config.isolation_level.code(),

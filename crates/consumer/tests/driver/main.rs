@@ -1,6 +1,7 @@
 //! The consumer against the embedded broker, in memory and on virtual time.
 
 mod allocations;
+mod detours;
 mod errors;
 mod faults;
 mod metrics;

@@ -28,7 +28,7 @@ use std::time::Instant;
 use milena_client::TopicPartition;
 use milena_protocol::Uuid;
 
-use super::fetching::{Buffers, Fetching};
+use super::fetching::{Buffers, Fetching, Lane};
 use super::position::Position;
 use super::reset::{OffsetLookup, OffsetReset};
 use crate::error::RecvError;
@@ -321,13 +321,13 @@ impl Partition {
     }
 
     /// Whether and from where to fetch.
-    pub(crate) fn poll_fetch(&self, checks: EpochChecks, now: Instant) -> FetchReadiness {
+    pub(crate) fn poll_fetch(&self, lane: Lane, checks: EpochChecks, now: Instant) -> FetchReadiness {
         let State::Fetching(fetching) = &self.state else { return FetchReadiness::Wait(None) };
         if self.paused {
             return FetchReadiness::Wait(None);
         }
         let leader_epoch = self.leader.and_then(|leader| leader.leader_epoch);
-        match fetching.poll_fetch(now) {
+        match fetching.poll_fetch(lane, now) {
             Err(wake) => FetchReadiness::Wait(wake),
             Ok(_) if checks == EpochChecks::BeforeFetch && fetching.needs_validation(leader_epoch) => {
                 FetchReadiness::Validate

@@ -149,7 +149,7 @@ fn a_position_is_validated_once_for_each_leader_epoch_where_the_broker_does_not_
     let now = crate::testing::now();
     let mut partition = partition(OffsetReset::Latest);
     drop(partition.seek(at(10, 2), G));
-    let ready = |partition: &Partition, checks| partition.poll_fetch(checks, now);
+    let ready = |partition: &Partition, checks| partition.poll_fetch(Lane::Main, checks, now);
     assert_eq!(ready(&partition, EpochChecks::InFetch), FetchReadiness::From(at(10, 2)));
     assert_eq!(ready(&partition, EpochChecks::Nowhere), FetchReadiness::From(at(10, 2)));
     assert_eq!(ready(&partition, EpochChecks::BeforeFetch), FetchReadiness::Validate);
@@ -165,7 +165,7 @@ fn a_position_is_validated_once_for_each_leader_epoch_where_the_broker_does_not_
 fn a_position_without_an_epoch_is_not_validated() {
     let mut partition = partition(OffsetReset::Latest);
     drop(partition.seek(Position::new(10), G));
-    let ready = partition.poll_fetch(EpochChecks::BeforeFetch, now());
+    let ready = partition.poll_fetch(Lane::Main, EpochChecks::BeforeFetch, now());
     assert_eq!(ready, FetchReadiness::From(Position::new(10)));
 }
 

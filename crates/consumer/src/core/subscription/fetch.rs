@@ -1,32 +1,47 @@
 //! What each broker is asked for, and what its answers change.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use milena_client::{RequestError, TopicPartition};
+use milena_client::{Backoff, RequestError, TopicPartition};
 use milena_protocol::ErrorCode;
 
-use super::{Subscription, Waiting};
+use super::Subscription;
+use super::nodes::{Flight, LoopId, Waiting};
 use crate::core::budget::FrameId;
 use crate::core::fetched::Fetched;
-use crate::core::fetching::{Buffered, FetchId};
+use crate::core::fetching::{Buffered, FetchId, Fetching, Lane};
 use crate::core::partition::{EpochChecks, FetchReadiness, Partition, Watermarks};
 use crate::core::position::Position;
 use crate::core::session::{FetchTarget, Targets};
 use crate::error::RecvError;
 
+/// How long somebody who waits for nothing but a broker's patience can be made to wait.
+const SHORT_WAIT: Duration = Duration::from_millis(50);
+/// Between detours for a partition that has nothing new.
+const DETOUR_PAUSE: Backoff = Backoff::new(Duration::from_millis(25), Duration::from_millis(500));
+
 /// One Fetch request to one broker. It goes back to [`Subscription::handle_fetched`] or [`Subscription::handle_fetch_failure`].
 #[derive(Debug)]
 pub(crate) struct FetchPlan {
     pub(crate) fetch_id: FetchId,
+    pub(crate) lane: Lane,
     pub(crate) targets: Targets,
     /// What the answer may bring.
     pub(crate) bytes_max: usize,
+    /// How long the broker may hold it back.
+    pub(crate) max_wait: Duration,
 }
 
 impl FetchPlan {
     /// Stands beside a request that fetches nothing.
     pub(crate) fn nothing() -> Self {
-        Self { fetch_id: FetchId(u64::MAX), targets: Vec::new(), bytes_max: 0 }
+        Self {
+            fetch_id: FetchId(u64::MAX),
+            lane: Lane::Main,
+            targets: Vec::new(),
+            bytes_max: 0,
+            max_wait: Duration::ZERO,
+        }
     }
 }
 
@@ -60,36 +75,53 @@ pub(crate) struct FetchedData {
 }
 
 impl Subscription {
-    /// What to ask `node_id` for now.
-    pub(crate) fn poll_fetch(&mut self, node_id: i32, checks: EpochChecks, now: Instant) -> FetchDecision {
-        let (targets, wake_at) = self.fetch_targets(node_id, checks, now);
+    /// What a fetch loop asks its broker for now.
+    pub(crate) fn poll_fetch(&mut self, id: LoopId, checks: EpochChecks, now: Instant) -> FetchDecision {
+        let LoopId { node_id, lane } = id;
+        let Some(max_wait) = self.fetch_wait(id) else {
+            self.set_waiting(id, Waiting::Work);
+            return FetchDecision::Wait(None);
+        };
+        let (targets, wake_at) = self.fetch_targets(id, checks, now);
         if targets.is_empty() {
-            self.set_waiting(node_id, Waiting::Work);
+            self.set_waiting(id, Waiting::Work);
             return FetchDecision::Wait(wake_at);
         }
         let wanted = targets.len().saturating_mul(self.config.partition_fetch_bytes_max);
         let Some(bytes_max) = self.find_room(node_id, wanted.min(self.config.fetch_bytes_max)) else {
-            self.set_waiting(node_id, Waiting::Room);
+            self.set_waiting(id, Waiting::Room);
             return FetchDecision::Wait(wake_at);
         };
         self.budget.charge(node_id, bytes_max);
         let fetch_id = FetchId(self.next_fetch_id);
         self.next_fetch_id += 1;
         if let Some(node) = self.nodes.get_mut(&node_id) {
-            node.in_flight.insert(fetch_id, bytes_max);
+            let is_long_poll = max_wait > SHORT_WAIT;
+            node.start_flight(lane, fetch_id, Flight { reserved: bytes_max, is_long_poll });
         }
         for (name, _) in &targets {
             if let Some(fetching) = self.partitions.get_mut(name).and_then(Partition::fetching_mut) {
                 fetching.start_fetch(fetch_id);
             }
         }
-        FetchDecision::Send(FetchPlan { fetch_id, targets, bytes_max })
+        FetchDecision::Send(FetchPlan { fetch_id, lane, targets, bytes_max, max_wait })
+    }
+
+    /// How long the broker may hold the next answer back; `None` if this loop is to send nothing.
+    fn fetch_wait(&self, id: LoopId) -> Option<Duration> {
+        let node = self.nodes.get(&id.node_id)?;
+        match id.lane {
+            // It takes over what is on a detour when that is answered: soon, but not by all means.
+            Lane::Main if node.is_detouring() => Some(self.config.fetch_max_wait.min(SHORT_WAIT)),
+            Lane::Main => Some(self.config.fetch_max_wait),
+            Lane::Detour => node.is_long_polling().then_some(Duration::ZERO),
+        }
     }
 
     /// The partitions that can be fetched now, and when time alone will change that.
     fn fetch_targets(
         &mut self,
-        node_id: i32,
+        LoopId { node_id, lane }: LoopId,
         checks: EpochChecks,
         now: Instant,
     ) -> (Targets, Option<Instant>) {
@@ -106,7 +138,7 @@ impl Subscription {
                 self.follow_node(&name, Some(node_id));
                 continue;
             }
-            match partition.poll_fetch(checks, now) {
+            match partition.poll_fetch(lane, checks, now) {
                 FetchReadiness::From(from) => {
                     let target = FetchTarget {
                         topic_id: partition.topic_id(),
@@ -152,12 +184,6 @@ impl Subscription {
         }
     }
 
-    fn set_waiting(&mut self, node_id: i32, waiting: Waiting) {
-        if let Some(node) = self.nodes.get_mut(&node_id) {
-            node.waiting = waiting;
-        }
-    }
-
     /// Takes an answer, `frame_bytes` long. Partitions of the plan that it does not mention have no news.
     pub(crate) fn handle_fetched(
         &mut self,
@@ -182,7 +208,7 @@ impl Subscription {
             }
             let name = answer.partition.clone();
             let before = self.partitions.get(&name).and_then(Partition::fetch_node);
-            self.handle_partition(node_id, answer, frame, now, unit_random);
+            self.handle_partition(LoopId { node_id, lane: plan.lane }, answer, frame, now, unit_random);
             self.follow_node(&name, before);
             self.after_transition(&name);
         }
@@ -190,7 +216,7 @@ impl Subscription {
         for (name, _) in &plan.targets {
             if awaited(self, name) {
                 if let Some(fetching) = self.partitions.get_mut(name).and_then(Partition::fetching_mut) {
-                    fetching.handle_nothing();
+                    handle_nothing(fetching, plan.lane, now, unit_random);
                 }
                 self.after_transition(name);
             }
@@ -201,7 +227,7 @@ impl Subscription {
 
     fn handle_partition(
         &mut self,
-        node_id: i32,
+        LoopId { node_id, lane }: LoopId,
         answer: PartitionAnswer,
         frame: FrameId,
         now: Instant,
@@ -237,7 +263,7 @@ impl Subscription {
                 fetching.back_off(now + self.config.retry_backoff.delay(1, unit_random));
                 self.effects.metadata = true;
             }
-            (None, None) => fetching.handle_nothing(),
+            (None, None) => handle_nothing(fetching, lane, now, unit_random),
         }
     }
 
@@ -337,17 +363,20 @@ impl Subscription {
         self.after_transition(name);
     }
 
-    /// Whether the broker's fetch loop may find something to do, now or later; otherwise it is woken when it may.
-    pub(crate) fn has_work(&mut self, node_id: i32) -> bool {
+    /// Whether a fetch loop may find something to do, now or later; otherwise it is woken when it may.
+    pub(crate) fn has_work(&mut self, id: LoopId) -> bool {
         let partitions = &self.partitions;
         let is_fetched = |name: &TopicPartition| {
-            partitions
-                .get(name)
-                .is_some_and(|partition| !partition.is_paused() && partition.fetching().is_some())
+            let partition = partitions.get(name).filter(|partition| !partition.is_paused());
+            partition.and_then(Partition::fetching).is_some_and(|fetching| match id.lane {
+                Lane::Main => true,
+                Lane::Detour => fetching.wants_fetch(),
+            })
         };
-        let has_work = self.nodes.get(&node_id).is_some_and(|node| node.partitions.iter().any(is_fetched));
+        let node = self.nodes.get(&id.node_id).filter(|_| self.fetch_wait(id).is_some());
+        let has_work = node.is_some_and(|node| node.partitions.iter().any(is_fetched));
         if !has_work {
-            self.set_waiting(node_id, Waiting::Work);
+            self.set_waiting(id, Waiting::Work);
         }
         has_work
     }
@@ -369,17 +398,20 @@ impl Subscription {
         self.wake_waiting_nodes();
     }
 
-    /// Gives the reservation for an answer back, unless that was done when the broker was left.
-    fn end_flight(&mut self, node_id: i32, fetch_id: FetchId) {
-        let Some(node) = self.nodes.get_mut(&node_id) else { return };
-        if let Some(reserved) = node.in_flight.remove(&fetch_id) {
-            self.budget.release(node_id, reserved);
-        }
-    }
-
     fn tell_broker_works(&mut self, node_id: i32) {
         if let Some(node) = self.nodes.get_mut(&node_id) {
             node.told = None;
+        }
+    }
+}
+
+/// A partition has no news. On a detour it is asked for again after a pause, which doubles: until then the main lane may have taken
+/// it over.
+fn handle_nothing(fetching: &mut Fetching, lane: Lane, now: Instant, unit_random: f64) {
+    match lane {
+        Lane::Main => fetching.handle_nothing(),
+        Lane::Detour => {
+            fetching.handle_empty_detour(|in_a_row| now + DETOUR_PAUSE.delay(in_a_row, unit_random));
         }
     }
 }

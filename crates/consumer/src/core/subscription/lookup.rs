@@ -25,8 +25,8 @@ pub(crate) enum Answer {
 impl Subscription {
     /// The next thing for the manager to do.
     pub(crate) fn poll_action(&mut self, now: Instant) -> Option<Action> {
-        if std::mem::take(&mut self.nodes_changed) {
-            return Some(Action::FetchFrom(self.nodes.keys().copied().collect()));
+        if std::mem::take(&mut self.loops_changed) {
+            return Some(Action::Fetch(self.loops()));
         }
         self.poll_questions(now)
     }

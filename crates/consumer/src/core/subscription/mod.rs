@@ -2,13 +2,14 @@
 //!
 //! The application assigns, seeks, pauses and takes batches; [`fetch`] plans what each broker is asked and takes its answers;
 //! [`deliver`] hands buffers to the decoder and batches to the application; [`lookup`] asks leaders for offsets; [`metadata`]
-//! follows leaders. What follows from a change outside of here is in
+//! follows leaders; [`nodes`] knows which fetch loops there are and wakes them. What follows from a change outside of here is in
 //! [`Effects`].
 
 mod deliver;
 mod fetch;
 mod lookup;
 mod metadata;
+mod nodes;
 #[cfg(test)]
 mod tests;
 mod turns;
@@ -16,6 +17,7 @@ mod turns;
 pub(crate) use deliver::{Decoded, Delivery};
 pub(crate) use fetch::{FetchDecision, FetchPlan, FetchedData, PartitionAnswer};
 pub(crate) use lookup::Answer;
+pub(crate) use nodes::LoopId;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -24,12 +26,13 @@ use std::time::{Duration, Instant};
 use milena_client::{Backoff, Metadata, TopicPartition};
 
 use super::budget::{Budget, FrameId};
-use super::fetching::{Buffers, FetchId};
+use super::fetching::Buffers;
 use super::partition::{Asked, Generation, Partition};
 use super::position::Position;
 use super::reset::{OffsetLookup, OffsetReset};
 use crate::config::IsolationLevel;
 use crate::error::{NotAssigned, RecvError};
+use nodes::Node;
 use turns::Turns;
 
 /// The part of the configuration that decides.
@@ -39,6 +42,8 @@ pub(crate) struct SubscriptionConfig {
     pub(crate) isolation_level: IsolationLevel,
     pub(crate) fetch_bytes_max: usize,
     pub(crate) partition_fetch_bytes_max: usize,
+    /// How long a broker holds an answer back for want of records.
+    pub(crate) fetch_max_wait: Duration,
     pub(crate) prefetch_bytes: usize,
     /// Decoded bytes that wait for the application before decoding pauses.
     pub(crate) decode_ahead_bytes: usize,
@@ -68,44 +73,18 @@ pub(crate) struct Subscription {
     questions: BTreeSet<TopicPartition>,
     /// Errors that are of no partition.
     errors: VecDeque<RecvError>,
-    /// Brokers have come into use, or have gone out of use.
-    nodes_changed: bool,
+    /// Other fetch loops are to run now.
+    loops_changed: bool,
     next_generation: u64,
     next_fetch_id: u64,
     effects: Effects,
 }
 
-/// A broker that partitions are fetched from.
-#[derive(Debug, Default)]
-struct Node {
-    partitions: BTreeSet<TopicPartition>,
-    waiting: Waiting,
-    /// Fetches in flight, and the bytes that are reserved for their answers. There is one at most, but for the moment in which a
-    /// fetch loop takes over from one that was stopped.
-    in_flight: BTreeMap<FetchId, usize>,
-    /// Turns the order of partitions, so that each comes first in its turn: a broker exceeds its limits only for the first one
-    /// that has records (KIP-74).
-    turn: usize,
-    /// The error last told of this broker.
-    told: Option<RecvError>,
-}
-
-/// What a fetch loop that sends nothing waits for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Waiting {
-    No,
-    /// No partition is to be fetched. So it is from the start: a loop may still run from the time when the broker was last in use.
-    #[default]
-    Work,
-    /// Too much waits for the application already.
-    Room,
-}
-
 /// Something to do for the consumer's manager.
 #[derive(Debug)]
 pub(crate) enum Action {
-    /// Partitions are to be fetched from these brokers, and from no others.
-    FetchFrom(BTreeSet<i32>),
+    /// These fetch loops are to run, and no others.
+    Fetch(BTreeSet<LoopId>),
     /// Leaders are to be asked.
     Ask(Vec<(TopicPartition, Asked)>),
 }
@@ -118,8 +97,7 @@ pub(crate) struct Effects {
     pub(crate) manager: bool,
     /// The metadata looks out of date.
     pub(crate) metadata: bool,
-    /// Fetch loops.
-    pub(crate) nodes: Vec<i32>,
+    pub(crate) loops: Vec<LoopId>,
     /// Fetches of which everything was handed over.
     pub(crate) consumed: Vec<ConsumedFetch>,
     /// Replicas from which partitions are read from now on; none for the leader.
@@ -150,7 +128,7 @@ impl Subscription {
             ready_bytes: 0,
             questions: BTreeSet::new(),
             errors: VecDeque::new(),
-            nodes_changed: false,
+            loops_changed: false,
             next_generation: 0,
             next_fetch_id: 0,
             effects: Effects::default(),
@@ -320,64 +298,8 @@ impl Subscription {
         }
         if fetching.is_some() && !paused {
             let node = partition.fetch_node();
-            self.wake_node(node);
-        }
-    }
-
-    fn wake_node(&mut self, node_id: Option<i32>) {
-        let Some(node_id) = node_id else { return };
-        if let Some(node) = self.nodes.get_mut(&node_id)
-            && std::mem::replace(&mut node.waiting, Waiting::No) != Waiting::No
-        {
-            self.effects.nodes.push(node_id);
-        }
-    }
-
-    /// Bytes became free: whoever waits for room may find some.
-    fn wake_waiting_nodes(&mut self) {
-        for (node_id, node) in &mut self.nodes {
-            if node.waiting == Waiting::Room {
-                node.waiting = Waiting::No;
-                self.effects.nodes.push(*node_id);
-            }
-        }
-    }
-
-    fn join_node(&mut self, name: &TopicPartition, node_id: Option<i32>) {
-        let Some(node_id) = node_id else { return };
-        let node = self.nodes.entry(node_id).or_default();
-        if node.partitions.is_empty() {
-            self.nodes_changed = true;
-            self.effects.manager = true;
-        }
-        node.partitions.insert(name.clone());
-        self.wake_node(Some(node_id));
-    }
-
-    fn leave_node(&mut self, name: &TopicPartition, node_id: Option<i32>) {
-        let Some(node_id) = node_id else { return };
-        let Some(node) = self.nodes.get_mut(&node_id) else { return };
-        node.partitions.remove(name);
-        if node.partitions.is_empty() {
-            // Its fetch loop ends; nobody waits for what is in flight.
-            for reserved in node.in_flight.values() {
-                self.budget.release(node_id, *reserved);
-            }
-            self.nodes.remove(&node_id);
-            self.nodes_changed = true;
-            self.effects.manager = true;
-        }
-    }
-
-    /// Moves a partition between brokers after something that may have changed where it is fetched.
-    fn follow_node(&mut self, name: &TopicPartition, before: Option<i32>) {
-        let partition = self.partitions.get(name);
-        let after = partition.and_then(Partition::fetch_node);
-        if before != after {
-            let preferred = partition.and_then(Partition::preferred_replica);
-            self.effects.preferred_replicas.push((name.clone(), preferred));
-            self.leave_node(name, before);
-            self.join_node(name, after);
+            let wants_fetch = fetching.is_some_and(|fetching| fetching.wants_fetch());
+            self.wake_node(node, wants_fetch);
         }
     }
 

@@ -13,6 +13,7 @@ use milena_records::Batches;
 use super::super::*;
 use crate::core::aborted::{AbortedFilter, AbortedTransaction};
 use crate::core::fetched::{Fetched, Outline, outline};
+use crate::core::fetching::Lane;
 use crate::core::partition::{EpochChecks, Question, Watermarks};
 use crate::core::subscription::deliver::DecodeTicket;
 use crate::decode::Decoder;
@@ -26,6 +27,7 @@ pub(super) fn config() -> SubscriptionConfig {
         isolation_level: IsolationLevel::ReadUncommitted,
         fetch_bytes_max: 50 << 20,
         partition_fetch_bytes_max: 1 << 20,
+        fetch_max_wait: Duration::from_millis(500),
         prefetch_bytes: 64 << 20,
         decode_ahead_bytes: 20,
         retry_backoff: Backoff::new(Duration::from_millis(100), Duration::from_secs(1)),
@@ -92,6 +94,12 @@ pub(super) struct Flight {
     pub(super) plan: FetchPlan,
 }
 
+impl Flight {
+    pub(super) fn id(&self) -> LoopId {
+        LoopId { node_id: self.node_id, lane: self.plan.lane }
+    }
+}
+
 /// Who is awake. Tasks act only when they were woken, as in real life: a wake-up that is missing leaves records undelivered.
 #[derive(Debug)]
 struct Awake {
@@ -101,7 +109,7 @@ struct Awake {
     /// When the manager wakes by itself.
     manager_at: Option<Instant>,
     /// Running fetch loops; those that sleep until they are woken, or an instant comes.
-    loops: BTreeMap<i32, Option<Sleep>>,
+    loops: BTreeMap<LoopId, Option<Sleep>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -159,8 +167,8 @@ impl World {
         self.awake.application |= wakes.application;
         self.awake.decoder |= wakes.decoder;
         self.awake.manager |= wakes.manager;
-        for node_id in wakes.nodes {
-            if let Some(sleep) = self.awake.loops.get_mut(&node_id) {
+        for id in wakes.loops {
+            if let Some(sleep) = self.awake.loops.get_mut(&id) {
                 *sleep = None;
             }
         }
@@ -191,23 +199,27 @@ impl World {
         self.subscription.handle_metadata(Arc::new(metadata));
     }
 
-    /// Sends what a broker is to be asked now. False if there is nothing.
+    /// Sends what a broker is to be asked now, on the main lane or else on a detour. False if there is nothing.
     pub(super) fn send(&mut self, node_id: i32) -> bool {
+        [Lane::Main, Lane::Detour].into_iter().any(|lane| self.send_on(LoopId { node_id, lane }))
+    }
+
+    pub(super) fn send_on(&mut self, id: LoopId) -> bool {
         self.wake();
         let is_sleeping = |sleep: &Option<Sleep>| {
             sleep.is_some_and(|sleep| sleep.until.is_none_or(|until| until > self.now))
         };
-        let in_flight = self.flights.iter().any(|flight| flight.node_id == node_id);
-        if in_flight || self.awake.loops.get(&node_id).is_none_or(is_sleeping) {
+        let in_flight = self.flights.iter().any(|flight| flight.id() == id);
+        if in_flight || self.awake.loops.get(&id).is_none_or(is_sleeping) {
             return false;
         }
-        match self.subscription.poll_fetch(node_id, self.checks, self.now) {
+        match self.subscription.poll_fetch(id, self.checks, self.now) {
             FetchDecision::Send(plan) => {
-                self.flights.push(Flight { node_id, plan });
+                self.flights.push(Flight { node_id: id.node_id, plan });
                 true
             }
             FetchDecision::Wait(until) => {
-                self.awake.loops.insert(node_id, Some(Sleep { until }));
+                self.awake.loops.insert(id, Some(Sleep { until }));
                 false
             }
         }
@@ -346,13 +358,13 @@ impl World {
         while let Some(action) = self.subscription.poll_action(self.now) {
             match action {
                 Action::Ask(questions) => self.questions.extend(questions),
-                Action::FetchFrom(node_ids) => {
-                    self.awake.loops.retain(|node_id, _| node_ids.contains(node_id));
-                    for node_id in &node_ids {
-                        self.awake.loops.entry(*node_id).or_insert(None);
+                Action::Fetch(ids) => {
+                    self.awake.loops.retain(|id, _| ids.contains(id));
+                    for id in &ids {
+                        self.awake.loops.entry(*id).or_insert(None);
                     }
                     // A cancelled task takes its connection with it.
-                    for flight in self.flights.extract_if(.., |flight| !node_ids.contains(&flight.node_id)) {
+                    for flight in self.flights.extract_if(.., |flight| !ids.contains(&flight.id())) {
                         self.subscription.abandon_fetch(flight.node_id, flight.plan.fetch_id);
                     }
                 }
