@@ -8,6 +8,7 @@ mod delivery;
 mod failures;
 mod identity;
 mod isolation;
+mod metrics;
 mod order;
 #[path = "../../../client/tests/client/peer/mod.rs"]
 #[expect(dead_code, reason = "it offers more than is needed here")]
