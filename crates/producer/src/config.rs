@@ -44,10 +44,11 @@ pub struct ProducerConfig {
     pub enable_idempotence: bool,
     /// How long an incomplete batch waits for more records. Default 5 ms. Kafka: `linger.ms` (KIP-1030).
     pub linger: Duration,
-    /// When a batch is full, in bytes before compression. A larger record gets a batch of its own. Default 16,384. Kafka:
-    /// `batch.size`.
+    /// When a batch is full, in bytes before compression. A larger record gets a batch of its own; with 0, every record does. Default
+    /// 16,384. Kafka: `batch.size`.
     pub batch_size: usize,
-    /// Bytes of records that may wait for their acknowledgement. Default 32 MiB. Kafka: `buffer.memory`.
+    /// Bytes that records may take until they are acknowledged, and buffers that are used again. Working memory of codecs comes on
+    /// top: at most 8 times its tables and twice `batch.size`. Default 32 MiB. Kafka: `buffer.memory`.
     pub buffer_memory: usize,
     /// How long `send` may wait for metadata and for room in the buffer. Default 60 s. Kafka: `max.block.ms`.
     pub max_block: Duration,
@@ -140,12 +141,6 @@ impl ProducerConfig {
         }
         if self.max_in_flight == 0 {
             return invalid("max_in_flight is 0: nothing could ever be sent".to_owned());
-        }
-        if self.batch_size < BATCH_HEADER_LEN {
-            return invalid(format!(
-                "batch_size is {} bytes, less than the {BATCH_HEADER_LEN} of a batch's header",
-                self.batch_size
-            ));
         }
         if self.batch_size > self.buffer_memory {
             return invalid(format!(
@@ -240,7 +235,6 @@ mod tests {
         check(|config| config.max_in_flight = 6, "max_in_flight is 6");
         check(|config| config.retries = 0, "retries");
         check(|config| config.max_in_flight = 0, "nothing could ever be sent");
-        check(|config| config.batch_size = 10, "header");
         check(|config| config.batch_size = 64 << 20, "no batch would fit");
         check(|config| config.delivery_timeout = Duration::from_secs(1), "at least linger");
         check(|config| config.delivery_timeout = Duration::MAX, "delivery_timeout");

@@ -2,7 +2,6 @@
 
 use std::future::Future;
 use std::ops::{Deref, Range};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -12,6 +11,7 @@ use milena_client::TopicPartition;
 
 use crate::error::{DeliveryError, DeliveryErrorKind};
 use crate::interceptor::ProducerInterceptor;
+use crate::panics::call_user_code;
 use crate::record::Acknowledgement;
 
 /// Resolves when the broker has acknowledged a record, or the record has failed.
@@ -59,6 +59,18 @@ pub(crate) enum Outcome {
     Pieces(Vec<(u32, Outcome)>),
 }
 
+/// The duty to resolve a batch's records, or those of a piece of it. Every batch on its way holds exactly one, and so does every piece;
+/// if it is dropped undone, which only a panic does, the records fail, and nobody waits for them for ever.
+#[derive(Debug)]
+pub(crate) struct Promise {
+    delivery: BatchHandle,
+    /// Which of the records; of a batch that is still open it is not known, and not needed.
+    records: Range<u32>,
+    /// All records of the batch that was handed out.
+    record_count: u32,
+    is_kept: bool,
+}
+
 /// Why a batch failed.
 #[derive(Debug)]
 pub(crate) struct BatchFailure {
@@ -88,21 +100,22 @@ impl std::fmt::Debug for Waiting {
 }
 
 impl BatchDelivery {
-    /// The deliveries of a new batch.
-    pub(crate) fn begin(topic_partition: TopicPartition) -> BatchHandle {
-        BatchHandle(Arc::new(Self {
+    /// The deliveries of a new batch, and the duty to resolve them.
+    pub(crate) fn begin(topic_partition: TopicPartition) -> Promise {
+        let delivery = BatchHandle(Arc::new(Self {
             topic_partition,
             outcome: OnceLock::new(),
             waiting: Mutex::default(),
             internal: AtomicUsize::new(1),
-        }))
+        }));
+        Promise { delivery, records: 0..0, record_count: 0, is_kept: false }
     }
 
     /// Resolves the records `range` of `record_count`. When that is all of them, callbacks run, and then everybody is woken: who
     /// has waited for a delivery, or for a flush, finds the callbacks done.
     ///
     /// Never call this with a lock held that a callback could take.
-    pub(crate) fn resolve(&self, range: Range<u32>, record_count: u32, outcome: Outcome) {
+    fn resolve(&self, range: Range<u32>, record_count: u32, outcome: Outcome) {
         let Some(outcome) = self.collect(range, record_count, outcome) else { return };
         loop {
             let mut waiting = self.lock();
@@ -124,7 +137,7 @@ impl BatchDelivery {
             }
             for (index, timestamp_ms, callback) in callbacks {
                 let result = self.result_in(&outcome, index, timestamp_ms);
-                call_user_code(|| callback(result));
+                call_user_code("a delivery's callback", || callback(result));
             }
         }
     }
@@ -201,7 +214,63 @@ impl BatchDelivery {
     }
 }
 
+impl Promise {
+    /// The batch's deliveries.
+    pub(crate) fn delivery(&self) -> &BatchHandle {
+        &self.delivery
+    }
+
+    /// The batch is sealed, with so many records.
+    pub(crate) fn seal(&mut self, record_count: u32) {
+        (self.records, self.record_count) = (0..record_count, record_count);
+    }
+
+    /// A promise for each of the pieces, which have so many records, in order.
+    pub(crate) fn split(mut self, piece_records: impl IntoIterator<Item = u32>) -> Vec<Self> {
+        self.is_kept = true;
+        let mut start = self.records.start;
+        let pieces = piece_records.into_iter().map(|records| {
+            let piece = start..start + records;
+            start = piece.end;
+            let (delivery, record_count) = (self.delivery.clone(), self.record_count);
+            Self { delivery, records: piece, record_count, is_kept: false }
+        });
+        pieces.collect()
+    }
+
+    /// How many of the records nobody will see the result of. Of a piece it is not known whose deliveries were dropped: those of its
+    /// own records, to be safe.
+    pub(crate) fn unobserved(&self) -> u64 {
+        let dropped = u64::from(self.record_count).saturating_sub(self.delivery.held() as u64);
+        dropped.min(u64::from(self.records.end - self.records.start))
+    }
+
+    /// Tells the deliveries. Never call this with a lock held that a callback could take.
+    pub(crate) fn resolve(mut self, outcome: Outcome) {
+        self.is_kept = true;
+        self.delivery.resolve(self.records.clone(), self.record_count, outcome);
+    }
+}
+
+impl Drop for Promise {
+    fn drop(&mut self) {
+        if self.is_kept {
+            return;
+        }
+        // What was never sealed was never sent.
+        let possibly_written = self.record_count > 0;
+        let kind = DeliveryErrorKind::Abandoned;
+        let failure = BatchFailure { kind, possibly_written, blamed: Vec::new() };
+        self.delivery.resolve(self.records.clone(), self.record_count, Outcome::Failed(Arc::new(failure)));
+    }
+}
+
 impl BatchHandle {
+    /// Whether both are of one batch.
+    pub(crate) fn is_of_same_batch(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// The delivery of the record at `index`.
     pub(crate) fn delivery(&self, index: u32, timestamp_ms: i64) -> Delivery {
         Delivery { batch: self.0.clone(), index, slot: None, timestamp_ms }
@@ -329,7 +398,7 @@ impl Delivery {
             }
         }
         if let Some(result) = self.try_result() {
-            call_user_code(|| callback(result));
+            call_user_code("a delivery's callback", || callback(result));
         }
     }
 }
@@ -352,14 +421,7 @@ impl Drop for Delivery {
 
 fn tell(interceptors: &[Arc<dyn ProducerInterceptor>], result: &Result<Acknowledgement, DeliveryError>) {
     for interceptor in interceptors {
-        call_user_code(|| interceptor.on_acknowledgement(result));
-    }
-}
-
-/// Runs a callback: its panic must neither end the sender, with which the deliveries of others would end, nor abort a drop.
-fn call_user_code(call: impl FnOnce()) {
-    if catch_unwind(AssertUnwindSafe(call)).is_err() {
-        tracing::error!("a delivery callback or interceptor panicked");
+        call_user_code("an interceptor", || interceptor.on_acknowledgement(result));
     }
 }
 

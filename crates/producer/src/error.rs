@@ -70,6 +70,16 @@ pub enum SendError {
         /// Why.
         code: ErrorCode,
     },
+    /// A part of the producer has panicked: a bug of ours.
+    #[error(
+        "the producer has failed for good: its {task} panicked ({message}), which is a bug; begin with a new producer"
+    )]
+    Panicked {
+        /// Which part.
+        task: &'static str,
+        /// What the panic said.
+        message: String,
+    },
 }
 
 impl SendError {
@@ -80,7 +90,7 @@ impl SendError {
 
     /// Whether this producer accepts nothing any more.
     pub fn is_fatal(&self) -> bool {
-        matches!(self, Self::Closed | Self::Fatal { .. })
+        matches!(self, Self::Closed | Self::Fatal { .. } | Self::Panicked { .. })
     }
 }
 
@@ -140,6 +150,17 @@ pub enum DeliveryErrorKind {
     /// The producer was closed, and its deadline was over, before the acknowledgement came.
     #[error("the producer was closed before the acknowledgement came")]
     Closed,
+    /// A part of the producer has panicked, and the producer with it has failed for good: a bug of ours.
+    #[error("the producer's {task} panicked ({message}), which is a bug; begin with a new producer")]
+    Panicked {
+        /// Which part.
+        task: &'static str,
+        /// What the panic said.
+        message: String,
+    },
+    /// Whoever had the record's batch in hand panicked, a codec for example: a bug of ours.
+    #[error("a panic, which is a bug, interrupted the work on the record's batch")]
+    Abandoned,
 }
 
 impl DeliveryError {
@@ -177,7 +198,7 @@ impl DeliveryError {
     /// Whether this producer accepts nothing any more.
     pub fn is_fatal(&self) -> bool {
         match &self.kind {
-            DeliveryErrorKind::Closed => true,
+            DeliveryErrorKind::Closed | DeliveryErrorKind::Panicked { .. } => true,
             DeliveryErrorKind::Broker { code, .. } => Attempt::Refused(*code).meaning() == Meaning::Fatal,
             _ => false,
         }
@@ -188,9 +209,12 @@ impl DeliveryError {
         match &self.kind {
             DeliveryErrorKind::Broker { code, .. } => code.is_retriable(),
             DeliveryErrorKind::OtherRecordInvalid
+            | DeliveryErrorKind::Abandoned
             | DeliveryErrorKind::Timeout { .. }
             | DeliveryErrorKind::RetriesExhausted { .. } => true,
-            DeliveryErrorKind::TooLarge { .. } | DeliveryErrorKind::Closed => false,
+            DeliveryErrorKind::TooLarge { .. }
+            | DeliveryErrorKind::Closed
+            | DeliveryErrorKind::Panicked { .. } => false,
         }
     }
 }

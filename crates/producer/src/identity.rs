@@ -52,11 +52,8 @@ impl IdentityCell {
 
     /// What was known under the present id is forgotten: partitions that come new get another one.
     pub(crate) fn renew(&self) {
-        let mut state = self.lock();
-        if let State::Known(_) = *state {
-            *state = State::Wanted { previous: None };
-            self.wanted.notify_one();
-        }
+        *self.lock() = State::Wanted { previous: None };
+        self.wanted.notify_one();
     }
 
     /// Waits until an identity is wanted.
@@ -75,5 +72,53 @@ impl IdentityCell {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FIRST: ProducerIdentity = ProducerIdentity { producer_id: 7, producer_epoch: 0 };
+    const SECOND: ProducerIdentity = ProducerIdentity { producer_id: 8, producer_epoch: 0 };
+
+    #[test]
+    fn one_is_wanted_from_the_beginning() {
+        let cell = IdentityCell::new();
+        assert_eq!(cell.current(), None);
+        assert!(!cell.request(None));
+        cell.set(FIRST);
+        assert!(cell.request(None), "there is one already");
+        assert_eq!(cell.current(), Some(FIRST));
+    }
+
+    #[test]
+    fn an_exhausted_one_serves_others_until_the_next_comes() {
+        let cell = IdentityCell::new();
+        cell.set(FIRST);
+        assert!(!cell.request(Some(FIRST.producer_id)));
+        assert_eq!(cell.current(), Some(FIRST));
+        cell.set(SECOND);
+        assert!(cell.request(Some(FIRST.producer_id)));
+        assert_eq!(cell.current(), Some(SECOND));
+    }
+
+    #[test]
+    fn one_that_is_renewed_while_the_next_is_fetched_serves_nobody_new_either() {
+        let cell = IdentityCell::new();
+        cell.set(FIRST);
+        assert!(!cell.request(Some(FIRST.producer_id)));
+        cell.renew();
+        assert_eq!(cell.current(), None);
+    }
+
+    #[test]
+    fn a_renewed_one_serves_nobody_new() {
+        let cell = IdentityCell::new();
+        cell.set(FIRST);
+        cell.renew();
+        assert_eq!(cell.current(), None);
+        cell.set(SECOND);
+        assert_eq!(cell.current(), Some(SECOND));
     }
 }

@@ -1,8 +1,12 @@
 //! The producer: from [`Producer::send`] to an acknowledged offset, batched, compressed, idempotent and in order.
 //!
-//! A record is encoded once, by the caller, into its partition's open batch ([`partition`]). A sealed batch waits in the partition's
-//! queue ([`core::queue`], pure) until the sender of the partition's leader ([`sender`]) takes it into a request. One delivery state
-//! per batch ([`delivery`]) resolves all its records at once.
+//! A record is encoded once, by the caller (`send`), into its partition's open batch (`partition`). A sealed batch waits in the
+//! partition's queue (`core::queue`, pure: the rules that keep order and write once) until the sender of the partition's leader
+//! (`sender`) takes it into a request. One delivery state per batch (`delivery`) resolves all its records at once. Metadata decide
+//! which sender that is (`routing`), the byte budget (`memory`) how much may wait.
+//!
+//! Locks are taken in this order: routing, a partition, what a partition's state leads to (a sender's lists, a batch's deliveries,
+//! memory, metrics). User code (callbacks, interceptors, observers) runs under none of them.
 
 mod config;
 mod core;
@@ -14,10 +18,12 @@ mod identity;
 mod interceptor;
 mod memory;
 mod numbers;
+mod panics;
 mod partition;
 pub mod partitioner;
 mod producer;
 mod record;
+mod resolve;
 mod routing;
 mod send;
 mod sender;

@@ -4,10 +4,10 @@ use std::fmt::Display;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use milena_client::Client;
 use milena_client::metrics::{
     BatchAcknowledged, BatchFailed, BatchRetried, Observer, ProducerMetrics, ProducerOperation, SentBatch,
 };
+use milena_client::{Client, TopicPartition};
 
 use crate::core::queue::Batch;
 use crate::partition::{Partition, Payload};
@@ -88,6 +88,7 @@ impl Numbers {
         self.metrics.forget_topic(topic);
     }
 
+    /// A batch is to be sent again. Runs user code: call it without a lock.
     pub(crate) fn retried(
         &self,
         now: Instant,
@@ -104,7 +105,8 @@ impl Numbers {
         }
     }
 
-    pub(crate) fn acknowledged(
+    /// Tells the observer. Runs user code: call it without a lock.
+    pub(crate) fn tell_acknowledged(
         &self,
         now: Instant,
         partition: &Partition,
@@ -123,19 +125,21 @@ impl Numbers {
         }
     }
 
-    pub(crate) fn failed(
+    pub(crate) fn failed(&self, now: Instant, partition: &Partition, records: u32) {
+        self.metrics.record_errors(self.at(now), &partition.topic_partition.topic, records);
+    }
+
+    /// Tells the observer. Runs user code: call it without a lock.
+    pub(crate) fn tell_failed(
         &self,
-        now: Instant,
         partition: &Partition,
-        batch: &Batch<Payload>,
+        records: u32,
         possibly_written: bool,
         reason: &(dyn Display + Sync),
     ) {
-        let name = &partition.topic_partition;
-        let records = batch.sealed.record_count();
-        self.metrics.record_errors(self.at(now), &name.topic, records);
         if let Some(observer) = &self.observer {
-            let (topic, partition) = (&*name.topic, name.partition);
+            let TopicPartition { topic, partition, .. } = &partition.topic_partition;
+            let (topic, partition) = (&**topic, *partition);
             observer.on_batch_failed(&BatchFailed { topic, partition, records, possibly_written, reason });
         }
     }

@@ -1,6 +1,5 @@
 //! One partition: the open batch that records are encoded into, the queue behind it, and who sends it.
 
-use std::ops::Range;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -11,7 +10,7 @@ use milena_protocol::ByteStr;
 use milena_records::{BatchBuilder, Codec, RecordParts};
 
 use crate::core::queue::{Batch, QueueConfig, SendQueue};
-use crate::delivery::{BatchDelivery, BatchHandle, Delivery};
+use crate::delivery::{BatchDelivery, BatchHandle, Delivery, Promise};
 use crate::memory::{Backlog, Memory, Reservation};
 use crate::sender::BrokerSender;
 
@@ -32,6 +31,8 @@ pub(crate) struct Partition {
 pub(crate) struct PartitionState {
     pub(crate) open: Option<OpenBatch>,
     pub(crate) queue: SendQueue<Payload>,
+    /// Batches that have left the queue and whose deliveries are being told: a flush waits for them, too.
+    resolving: Vec<BatchHandle>,
     /// Who sends to the partition's leader; `None` while there is no leader.
     pub(crate) sender: Option<Arc<BrokerSender>>,
     /// Whether the partition is on a list of that sender already; but for that of lingering batches.
@@ -49,7 +50,7 @@ pub(crate) struct PartitionState {
 /// A batch that takes records.
 pub(crate) struct OpenBatch {
     builder: BatchBuilder,
-    delivery: BatchHandle,
+    promise: Promise,
     reservation: Reservation,
     first_record: u64,
     pub(crate) opened_at: Instant,
@@ -61,10 +62,7 @@ pub(crate) struct OpenBatch {
 /// What goes with a sealed batch through the queue.
 #[derive(Debug)]
 pub(crate) struct Payload {
-    pub(crate) delivery: BatchHandle,
-    /// Which of the delivery's records are in this batch: all, unless it was split.
-    pub(crate) records: Range<u32>,
-    pub(crate) delivery_records: u32,
+    pub(crate) promise: Promise,
     /// Shared with requests on their way, which hold the bytes even when the batch has expired.
     pub(crate) reservation: Arc<Reservation>,
     pub(crate) size: BatchSize,
@@ -94,7 +92,7 @@ pub(crate) struct Appended {
     pub(crate) delivery: Delivery,
     /// It began a batch.
     pub(crate) opened: bool,
-    /// A batch was sealed before it.
+    /// A batch was sealed: the one before it, or its own, which it fills.
     pub(crate) sealed: bool,
     /// What it takes in its batch.
     pub(crate) record_bytes: usize,
@@ -113,6 +111,7 @@ impl Partition {
         let state = PartitionState {
             open: None,
             queue: SendQueue::new(config),
+            resolving: Vec::new(),
             sender: None,
             is_listed: false,
             is_lingering: false,
@@ -173,7 +172,7 @@ impl Partition {
         builder.reserve(reservation.bytes());
         let open = state.open.insert(OpenBatch {
             builder,
-            delivery: BatchDelivery::begin(self.topic_partition.clone()),
+            promise: BatchDelivery::begin(self.topic_partition.clone()),
             reservation,
             first_record: state.next_record,
             opened_at,
@@ -183,25 +182,29 @@ impl Partition {
         state.next_record += 1;
         let (delivery, record_bytes) =
             open.append(record).expect("an empty batch takes a record of any allowed size");
+        if open.builder.size() >= rules.batch_size {
+            self.seal(state, rules);
+            sealed = true;
+        }
         Ok(Appended { delivery, opened: true, sealed, record_bytes })
     }
 
     /// Seals the open batch, if there is one, and puts it into the queue.
     pub(crate) fn seal(&self, state: &mut PartitionState, rules: &BatchRules<'_>) {
         let Some(open) = state.open.take() else { return };
-        let OpenBatch { builder, delivery, reservation, first_record, opened_at, record_bytes_max, .. } =
-            open;
+        let OpenBatch {
+            builder, mut promise, reservation, first_record, opened_at, record_bytes_max, ..
+        } = open;
         let uncompressed_bytes = builder.size();
         let mut scratch = rules.memory.take_scratch();
         let sealed = builder
             .seal(rules.codec, &mut scratch)
             .expect("the producer's construction checked that the codec is part of this build");
-        rules.memory.give_scratch(scratch);
+        rules.memory.give_scratch(scratch, uncompressed_bytes);
+        promise.seal(sealed.record_count());
         rules.backlog.add(sealed.encoded_len());
         let payload = Payload {
-            delivery,
-            records: 0..sealed.record_count(),
-            delivery_records: sealed.record_count(),
+            promise,
             // Compressed or not, the batch holds the buffer that it was built in.
             reservation: Arc::new(reservation),
             size: BatchSize {
@@ -248,7 +251,7 @@ impl OpenBatch {
         let index = self.builder.try_append(record).ok()?;
         let record_bytes = self.builder.size() - before;
         self.record_bytes_max = self.record_bytes_max.max(record_bytes);
-        Some((self.delivery.delivery(index, record.timestamp), record_bytes))
+        Some((self.promise.delivery().delivery(index, record.timestamp), record_bytes))
     }
 }
 
@@ -258,10 +261,23 @@ impl PartitionState {
         self.sender.as_deref().is_some_and(|own| std::ptr::eq(own, sender))
     }
 
-    /// The deliveries of every batch that is not resolved, oldest first.
+    /// The deliveries of every batch that is not resolved.
     pub(crate) fn deliveries(&self) -> impl Iterator<Item = &BatchHandle> {
-        let sealed = self.queue.batches().map(|batch| &batch.payload.delivery);
-        sealed.chain(self.open.as_ref().map(|open| &open.delivery))
+        let sealed = self.queue.batches().map(|batch| batch.payload.promise.delivery());
+        let open = self.open.as_ref().map(|open| open.promise.delivery());
+        self.resolving.iter().chain(sealed).chain(open)
+    }
+
+    /// The batch's deliveries are about to be told, without the lock.
+    pub(crate) fn begin_resolving(&mut self, batch: BatchHandle) {
+        self.resolving.push(batch);
+    }
+
+    /// The batch's deliveries, or those of one of its pieces, were told.
+    pub(crate) fn end_resolving(&mut self, batch: &BatchHandle) {
+        if let Some(at) = self.resolving.iter().position(|other| other.is_of_same_batch(batch)) {
+            self.resolving.swap_remove(at);
+        }
     }
 
     /// When the next delivery must be resolved.

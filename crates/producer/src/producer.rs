@@ -12,6 +12,7 @@ use crate::config::ProducerConfig;
 use crate::delivery::Delivery;
 use crate::error::{ConfigError, DeliveryErrorKind, FlushError, SendError};
 use crate::flush::flush;
+use crate::panics::supervised;
 use crate::record::Record;
 use crate::send::{Patience, send, wait_for_partitions};
 use crate::shared::Shared;
@@ -42,13 +43,16 @@ impl Producer {
         let (is_idempotent, max_idle) = (config.enable_idempotence, config.metadata_max_idle);
         let shared = Arc::new(Shared::new(client, config));
         let env = shared.env().clone();
+        let follow_metadata = tasks::follow_metadata(shared.clone());
+        let forget_idle_topics = tasks::forget_idle_topics(shared.clone(), max_idle);
         let mut tasks = vec![
-            env.spawn(tasks::follow_metadata(shared.clone())),
-            env.spawn(tasks::expire(shared.clone())),
-            env.spawn(tasks::forget_idle_topics(shared.clone(), max_idle)),
+            env.spawn(supervised(shared.clone(), "metadata task", follow_metadata)),
+            env.spawn(supervised(shared.clone(), "timer", tasks::expire(shared.clone()))),
+            env.spawn(supervised(shared.clone(), "topic cleaner", forget_idle_topics)),
         ];
         if is_idempotent {
-            tasks.push(env.spawn(tasks::fetch_identity(shared.clone())));
+            let fetch_identity = tasks::fetch_identity(shared.clone());
+            tasks.push(env.spawn(supervised(shared.clone(), "producer id task", fetch_identity)));
         }
         Ok(Self { inner: Arc::new(Inner { shared, _tasks: tasks }) })
     }

@@ -9,8 +9,9 @@ use milena_client::env::Task;
 
 use crate::core::queue::QueueConfig;
 use crate::hash::TopicNameHash;
+use crate::panics::supervised;
 use crate::partition::Partition;
-use crate::sender::BrokerSender;
+use crate::sender::{self, BrokerSender};
 use crate::shared::Shared;
 use crate::topic::Topic;
 
@@ -86,7 +87,7 @@ impl Shared {
             }
             is_in_use
         });
-        drop(topics);
+        // Before the map's lock is released: a topic that comes back at once must not get the old id.
         if numbers_forgotten {
             self.identity.renew();
         }
@@ -155,7 +156,8 @@ impl Shared {
         }
         let sender = Arc::new(BrokerSender::new(node_id, self));
         let (polled, shared) = (sender.clone(), self.clone());
-        let task = self.env().spawn(std::future::poll_fn(move |cx| polled.poll(cx, &shared)));
+        let sending = std::future::poll_fn(move |cx| polled.poll(cx, &shared));
+        let task = self.env().spawn(supervised(self.clone(), sender::TASK_NAME, sending));
         senders.by_node.insert(node_id, Sending { sender: sender.clone(), _task: task });
         self.backlog.set_senders(senders.by_node.len());
         sender

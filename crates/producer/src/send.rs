@@ -10,6 +10,7 @@ use crate::delivery::Delivery;
 use crate::error::SendError;
 use crate::interceptor::AddedHeaders;
 use crate::memory::Reservation;
+use crate::panics::call_user_code;
 use crate::partition::{Appended, NotAppended, Partition, PartitionState};
 use crate::partitioner::{Partitioning, PartitioningInput, Placement, TopicPartitions};
 use crate::record::Record;
@@ -28,7 +29,7 @@ pub(crate) async fn send(
     }
     let mut added = AddedHeaders::default();
     for interceptor in &shared.config.interceptors {
-        interceptor.on_send(&record, &mut added);
+        call_user_code("an interceptor", || interceptor.on_send(&record, &mut added));
     }
     let record = added.extend(record);
     let delivery = admit(shared, topic, &record).await?;
@@ -55,8 +56,6 @@ async fn admit(shared: &Arc<Shared>, topic: &Arc<Topic>, record: &Record<'_>) ->
     if shared.backlog.is_crowded() {
         tokio::task::yield_now().await;
     }
-    let mut patience = Patience::default();
-    wait_for_partitions(shared, topic, &mut patience).await?;
     let timestamp_ms = match record.timestamp_ms {
         None => shared.env().coarse_timestamp_ms(),
         Some(timestamp_ms @ 0..) => timestamp_ms,
@@ -68,6 +67,8 @@ async fn admit(shared: &Arc<Shared>, topic: &Arc<Topic>, record: &Record<'_>) ->
     if may_be_too_large(shared, record) {
         check_size(shared, topic, BatchBuilder::upper_bound(&parts))?;
     }
+    let mut patience = Patience::default();
+    wait_for_partitions(shared, topic, &mut patience).await?;
     let choice = choose(shared, topic, record);
     let partition = match topic.partition(choice.index()) {
         Some(partition) => partition,

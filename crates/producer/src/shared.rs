@@ -1,6 +1,8 @@
 //! What the parts of one producer share.
 
+use std::any::Any;
 use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -9,7 +11,7 @@ use std::time::Instant;
 
 use milena_client::connection::ConnectionWatch;
 use milena_client::metrics::ClientKind;
-use milena_client::{Client, Env};
+use milena_client::{Client, Env, TopicPartition};
 use milena_protocol::ErrorCode;
 use tokio::sync::Notify;
 
@@ -20,7 +22,9 @@ use crate::error::{DeliveryError, DeliveryErrorKind, FlushError, SendError};
 use crate::identity::IdentityCell;
 use crate::memory::{Backlog, Memory};
 use crate::numbers::Numbers;
+use crate::panics;
 use crate::partition::{BatchRules, Partition, PartitionState, Payload};
+use crate::resolve::Leaving;
 use crate::routing::Routing;
 use crate::sender::describe;
 
@@ -37,7 +41,7 @@ pub(crate) struct Shared {
     /// Nothing is accepted any more.
     is_closed: AtomicBool,
     /// Why, if not because of `close`.
-    fatal: OnceLock<ErrorCode>,
+    fatal: OnceLock<SendError>,
     /// Told when `is_closed` is set.
     closing: Notify,
     unobserved: Mutex<Option<FlushError>>,
@@ -120,54 +124,12 @@ impl Shared {
         }
     }
 
-    /// Tells the batch's deliveries what became of them. Call it without a partition's lock.
-    pub(crate) fn resolve(
-        &self,
-        partition: &Partition,
-        batch: Batch<Payload>,
-        outcome: Outcome,
-        now: Instant,
-    ) {
-        match &outcome {
-            Outcome::Written { base_offset, .. } => {
-                self.numbers.acknowledged(now, partition, &batch, *base_offset);
-            }
-            Outcome::Failed(failure) => self.note_failure(partition, &batch, failure, now),
-            Outcome::Pieces(_) => {}
-        }
-        let Batch { sealed, payload, .. } = batch;
-        let Payload { delivery, records, delivery_records, reservation, .. } = payload;
-        if let Some(buffer) = sealed.recycle() {
-            self.memory.give_buffer(buffer);
-        }
-        drop(reservation);
-        delivery.resolve(records, delivery_records, outcome);
-    }
-
-    /// Counts a failed batch, and for the next flush those of its records whose deliveries nobody holds.
-    fn note_failure(
-        &self,
-        partition: &Partition,
-        batch: &Batch<Payload>,
-        failure: &Arc<BatchFailure>,
-        now: Instant,
-    ) {
-        self.numbers.failed(now, partition, batch, failure.possibly_written, &failure.kind);
-        let Payload { delivery, delivery_records, .. } = &batch.payload;
-        let dropped = u64::from(*delivery_records).saturating_sub(delivery.held() as u64);
-        // Of a piece of a split batch it is not known whose deliveries were dropped: those of its own records, to be safe.
-        let unobserved = dropped.min(u64::from(batch.sealed.record_count()));
-        if unobserved == 0 {
-            return;
-        }
-        tracing::warn!(
-            partition = %partition.topic_partition, records = unobserved, error = %failure.kind,
-            "records failed whose deliveries were dropped"
-        );
-        let first = || DeliveryError::of_record(partition.topic_partition.clone(), failure, 0);
+    /// Counts records that failed and whose result nobody will see.
+    pub(crate) fn note_unobserved(&self, name: &TopicPartition, failure: &Arc<BatchFailure>, records: u64) {
+        let first = || DeliveryError::of_record(name.clone(), failure, 0);
         lock(&self.unobserved)
             .get_or_insert_with(|| FlushError { failed_records: 0, first: first() })
-            .failed_records += unobserved;
+            .failed_records += records;
     }
 
     /// What failed unobserved since the last call.
@@ -189,12 +151,19 @@ impl Shared {
                     }
                     let expired = state.queue.expire(now);
                     partition.publish_queue_len(&state);
+                    let expired: Vec<_> = expired
+                        .into_iter()
+                        .map(|batch| {
+                            let kind = self.timeout_kind(&batch);
+                            self.leave_failed(partition, &mut state, batch, kind, now)
+                        })
+                        .collect();
                     // There may be room in flight now.
                     let sender = state.sender.clone();
                     let sender = sender.filter(|sender| sender.list_ready(partition, &mut state));
                     drop(state);
                     sender.inspect(|sender| sender.wake());
-                    self.fail_expired(partition, expired, now);
+                    expired.into_iter().for_each(|batch| self.resolve(partition, batch, now));
                     state = partition.lock();
                 }
                 next = state.next_deadline(delivery_timeout).map_or(next, |deadline| next.min(deadline));
@@ -203,24 +172,28 @@ impl Shared {
         next
     }
 
-    fn fail_expired(&self, partition: &Partition, expired: Vec<Batch<Payload>>, now: Instant) {
-        for batch in expired {
-            let last = match batch.last_attempt() {
-                Some(attempt) => Some(describe(attempt)),
-                None => lock(&self.last_connection_error).clone(),
-            };
-            let (after, attempts) = (self.config.delivery_timeout, batch.attempts());
-            self.fail(partition, batch, DeliveryErrorKind::Timeout { after, attempts, last }, now);
-        }
+    fn timeout_kind(&self, batch: &Batch<Payload>) -> DeliveryErrorKind {
+        let last = match batch.last_attempt() {
+            Some(attempt) => Some(describe(attempt)),
+            None => lock(&self.last_connection_error).clone(),
+        };
+        DeliveryErrorKind::Timeout { after: self.config.delivery_timeout, attempts: batch.attempts(), last }
     }
 
-    fn fail(&self, partition: &Partition, batch: Batch<Payload>, kind: DeliveryErrorKind, now: Instant) {
+    fn leave_failed(
+        &self,
+        partition: &Partition,
+        state: &mut PartitionState,
+        batch: Batch<Payload>,
+        kind: DeliveryErrorKind,
+        now: Instant,
+    ) -> Leaving {
         if batch.attempts() == 0 {
             self.backlog.remove(batch.sealed.encoded_len());
         }
         let possibly_written = batch.is_possibly_written();
         let failure = BatchFailure { kind, possibly_written, blamed: Vec::new() };
-        self.resolve(partition, batch, Outcome::Failed(Arc::new(failure)), now);
+        self.leave(partition, state, batch, Outcome::Failed(Arc::new(failure)), now)
     }
 
     // The producer's end.
@@ -235,7 +208,7 @@ impl Shared {
 
     /// Why nothing is accepted any more.
     pub(crate) fn end_error(&self) -> SendError {
-        self.fatal.get().map_or(SendError::Closed, |code| SendError::Fatal { code: *code })
+        self.fatal.get().cloned().unwrap_or(SendError::Closed)
     }
 
     /// Waits for `future`, unless the producer is closed meanwhile.
@@ -254,10 +227,26 @@ impl Shared {
     /// Brokers refuse this producer as a whole: everything fails from here on.
     pub(crate) fn fail_for_good(&self, code: ErrorCode) {
         tracing::error!(%code, "the producer has failed");
+        self.fail(SendError::Fatal { code }, &DeliveryErrorKind::Broker { code, message: None });
+    }
+
+    /// A part of the producer has panicked, and may have left anything half done: everything fails from here on.
+    pub(crate) fn fail_after_panic(&self, task: &'static str, panic: &(dyn Any + Send)) {
+        let message = panics::message(panic).to_owned();
+        tracing::error!(
+            task,
+            message,
+            "a part of the producer panicked, which is a bug; the producer has failed"
+        );
+        let kind = DeliveryErrorKind::Panicked { task, message: message.clone() };
+        self.fail(SendError::Panicked { task, message }, &kind);
+    }
+
+    fn fail(&self, error: SendError, kind: &DeliveryErrorKind) {
         // The first reason stays.
-        let _ = self.fatal.set(code);
+        let _ = self.fatal.set(error);
         self.close();
-        self.end(&DeliveryErrorKind::Broker { code, message: None });
+        self.end(kind);
     }
 
     /// Accepts nothing any more, and lets nobody wait to be accepted.
@@ -279,14 +268,20 @@ impl Shared {
             for partition in topic.partitions() {
                 let mut state = partition.lock();
                 state.is_ended = true;
-                partition.seal(&mut state, &self.batch_rules());
+                // If a codec panics here, the batch is told by its promise, and the others must be told, too.
+                let seal = AssertUnwindSafe(|| partition.seal(&mut state, &self.batch_rules()));
+                if catch_unwind(seal).is_err() {
+                    tracing::error!(partition = %partition.topic_partition, "sealing the last batch panicked");
+                }
                 let batches = state.queue.take_all();
                 partition.publish_queue_len(&state);
-                drop(state);
+                let mut leaving = Vec::with_capacity(batches.len());
                 for batch in batches {
                     failed_records += u64::from(batch.sealed.record_count());
-                    self.fail(partition, batch, kind.clone(), now);
+                    leaving.push(self.leave_failed(partition, &mut state, batch, kind.clone(), now));
                 }
+                drop(state);
+                leaving.into_iter().for_each(|batch| self.resolve(partition, batch, now));
             }
         }
         failed_records

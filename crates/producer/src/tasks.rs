@@ -20,6 +20,9 @@ pub(crate) async fn follow_metadata(shared: Arc<Shared>) {
         for topic in shared.topics() {
             shared.route(&topic);
         }
+        for sender in shared.senders() {
+            sender.handle_metadata();
+        }
     }
 }
 

@@ -52,8 +52,9 @@ pub(crate) enum Verdict<P> {
     Retry,
     /// It is in the log; the offset is not known.
     AlreadyWritten(Batch<P>),
-    /// Seal it anew in smaller pieces and give them to [`SendQueue::insert_pieces`].
-    Split(Batch<P>),
+    /// Seal it anew in smaller pieces, without a lock, and put them in its place: [`SendQueue::take_refused`],
+    /// [`SendQueue::insert_pieces`]. If that fails: [`SendQueue::give_up_refused`]. Until then it counts as in flight.
+    Split(SealedBatch),
     /// Its deliveries fail; the producer goes on.
     Fail(Batch<P>),
     /// Its deliveries fail, and so does the producer.
@@ -65,6 +66,16 @@ pub(crate) enum Verdict<P> {
 struct InFlight<P> {
     batch: Batch<P>,
     node_id: i32,
+    /// It was refused as too large, and is being split.
+    is_refused: bool,
+}
+
+impl<P> InFlight<P> {
+    /// Gives the attempt up.
+    fn into_unanswered(self) -> Batch<P> {
+        let possibly_written = self.batch.possibly_written || !self.is_refused;
+        Batch { possibly_written, ..self.batch }
+    }
 }
 
 /// The sealed batches of one partition.
@@ -160,7 +171,7 @@ impl<P> SendQueue<P> {
         batch.attempts += 1;
         let to_send = ToSend { name: batch.name(), sealed: batch.sealed.clone(), stamp: batch.stamp };
         let at = self.in_flight.partition_point(|other| other.batch.first_record < batch.first_record);
-        self.in_flight.insert(at, InFlight { batch, node_id });
+        self.in_flight.insert(at, InFlight { batch, node_id, is_refused: false });
         Ok(to_send)
     }
 
@@ -175,9 +186,8 @@ impl<P> SendQueue<P> {
             };
         }
         while let Some(at) = self.in_flight.iter().position(is_elsewhere) {
-            let mut batch = self.in_flight.remove(at).expect("the index was found above").batch;
-            batch.possibly_written = true;
-            self.put_back(batch);
+            let in_flight = self.in_flight.remove(at).expect("the index was found above");
+            self.put_back(in_flight.into_unanswered());
         }
         Ok(())
     }
@@ -221,7 +231,7 @@ impl<P> SendQueue<P> {
 
     /// The attempt was acknowledged.
     pub(crate) fn handle_written(&mut self, name: BatchName, now: Instant) -> Option<Batch<P>> {
-        let batch = self.take_in_flight(name)?;
+        let InFlight { batch, .. } = self.take_in_flight(name)?;
         self.note_acknowledged(&batch, now);
         Some(batch)
     }
@@ -234,7 +244,9 @@ impl<P> SendQueue<P> {
         now: Instant,
         unit_random: f64,
     ) -> Verdict<P> {
-        let Some(mut batch) = self.take_in_flight(name) else { return Verdict::Stale };
+        let Some(InFlight { mut batch, node_id, .. }) = self.take_in_flight(name) else {
+            return Verdict::Stale;
+        };
         batch.last_attempt = Some(attempt.clone());
         let is_numbered = batch.stamp.is_some();
         match attempt.meaning() {
@@ -250,7 +262,11 @@ impl<P> SendQueue<P> {
             Meaning::TooLarge
                 if batch.sealed.record_count() > 1 && !(is_numbered && batch.possibly_written) =>
             {
-                Verdict::Split(batch)
+                let sealed = batch.sealed.clone();
+                let at =
+                    self.in_flight.partition_point(|other| other.batch.first_record < batch.first_record);
+                self.in_flight.insert(at, InFlight { batch, node_id, is_refused: true });
+                Verdict::Split(sealed)
             }
             Meaning::OutOfOrder if is_numbered => self.handle_out_of_order(batch, now, unit_random),
             // If an earlier attempt was written, nobody can tell any more: it is not repeated. Otherwise the numbers are of no
@@ -303,6 +319,19 @@ impl<P> SendQueue<P> {
         Verdict::Retry
     }
 
+    /// Takes out a batch that was to be split, for its pieces to take its place at once; `None` if it has expired meanwhile, or goes
+    /// to a new leader as it is.
+    pub(crate) fn take_refused(&mut self, name: BatchName) -> Option<Batch<P>> {
+        self.take_in_flight(name).map(|in_flight| in_flight.batch)
+    }
+
+    /// Takes out a batch that could not be split; its deliveries fail.
+    pub(crate) fn give_up_refused(&mut self, name: BatchName) -> Option<Batch<P>> {
+        let batch = self.take_refused(name)?;
+        self.leave_gap(&batch);
+        Some(batch)
+    }
+
     /// The pieces of a batch that was too large, in order; they keep its place and its range of sequence numbers.
     pub(crate) fn insert_pieces(
         &mut self,
@@ -328,8 +357,8 @@ impl<P> SendQueue<P> {
         let is_late = |batch: &Batch<P>| batch.deadline <= now;
         let mut expired = Vec::new();
         while let Some(at) = self.in_flight.iter().position(|in_flight| is_late(&in_flight.batch)) {
-            let batch = self.in_flight.remove(at).expect("the index was found above").batch;
-            expired.push(Batch { possibly_written: true, ..batch });
+            let in_flight = self.in_flight.remove(at).expect("the index was found above");
+            expired.push(in_flight.into_unanswered());
         }
         while let Some(at) = self.waiting.iter().position(is_late) {
             expired.push(self.waiting.remove(at).expect("the index was found above"));
@@ -340,9 +369,7 @@ impl<P> SendQueue<P> {
 
     /// Takes everything out, oldest first: the producer is closed or has failed.
     pub(crate) fn take_all(&mut self) -> Vec<Batch<P>> {
-        let in_flight =
-            self.in_flight.drain(..).map(|in_flight| Batch { possibly_written: true, ..in_flight.batch });
-        let mut all: Vec<_> = in_flight.collect();
+        let mut all: Vec<_> = self.in_flight.drain(..).map(InFlight::into_unanswered).collect();
         all.extend(self.waiting.drain(..));
         all.sort_by_key(|batch| batch.first_record);
         all
@@ -378,9 +405,9 @@ impl<P> SendQueue<P> {
         self.waiting.insert(at, batch);
     }
 
-    fn take_in_flight(&mut self, name: BatchName) -> Option<Batch<P>> {
+    fn take_in_flight(&mut self, name: BatchName) -> Option<InFlight<P>> {
         let at = self.in_flight.iter().position(|in_flight| in_flight.batch.name() == name)?;
-        Some(self.in_flight.remove(at).expect("the index was found above").batch)
+        self.in_flight.remove(at)
     }
 }
 

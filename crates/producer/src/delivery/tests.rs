@@ -17,8 +17,39 @@ fn failed() -> Outcome {
     }))
 }
 
-fn batch() -> BatchHandle {
+fn begin() -> Promise {
     BatchDelivery::begin(TopicPartition::new("t", 3))
+}
+
+/// A batch that the test resolves by hand.
+fn batch() -> BatchHandle {
+    let mut promise = begin();
+    promise.is_kept = true;
+    promise.delivery.clone()
+}
+
+#[tokio::test]
+async fn a_promise_that_is_dropped_fails_what_was_to_be_resolved() {
+    let promise = begin();
+    let open = promise.delivery().delivery(0, 0);
+    drop(promise);
+    let error = open.await.unwrap_err();
+    assert_eq!(error.kind, DeliveryErrorKind::Abandoned);
+    assert!(!error.possibly_written(), "never sent");
+
+    let mut promise = begin();
+    let deliveries: Vec<_> = (0..3).map(|index| promise.delivery().delivery(index, 0)).collect();
+    promise.seal(3);
+    let mut pieces = promise.split([2, 1]);
+    drop(pieces.pop());
+    pieces.remove(0).resolve(written(7));
+    let mut results = Vec::new();
+    for delivery in deliveries {
+        results.push(delivery.await);
+    }
+    assert_eq!(results[1].as_ref().unwrap().offset, Some(8));
+    let error = results[2].as_ref().unwrap_err();
+    assert!(error.kind == DeliveryErrorKind::Abandoned && error.possibly_written());
 }
 
 #[tokio::test]

@@ -6,17 +6,17 @@ use std::time::Instant;
 use milena_client::connection::{ConnectionErrorReason, Response};
 use milena_client::metadata::{Broker, LeaderHint};
 use milena_client::{Address, ConnectionError};
-use milena_protocol::ErrorCode;
 use milena_protocol::messages::produce_response::PartitionProduceResponse;
 use milena_protocol::messages::{ProduceRequest, ProduceResponse};
+use milena_protocol::{ErrorCode, Uuid};
 
-use super::split::split;
+use super::split::Pieces;
 use super::{BrokerSender, InFlightRequest};
 use crate::core::outcome::Attempt;
 use crate::core::queue::{Batch, Verdict};
 use crate::delivery::{BatchFailure, Outcome};
 use crate::error::DeliveryErrorKind;
-use crate::partition::{Partition, PartitionState, Payload};
+use crate::partition::{PartitionState, Payload};
 use crate::sender::request::Sent;
 use crate::shared::Shared;
 
@@ -24,7 +24,7 @@ use crate::shared::Shared;
 pub(super) fn handle_response(
     sender: &BrokerSender,
     shared: &Arc<Shared>,
-    response: Response<InFlightRequest>,
+    mut response: Response<InFlightRequest>,
     address: &Address,
     now: Instant,
 ) -> Result<i32, ConnectionError> {
@@ -41,28 +41,24 @@ pub(super) fn handle_response(
     apply_leader_hints(shared, &response.context, &answer);
     let throttle_time_ms = answer.throttle_time_ms;
     shared.numbers.throttled(now, throttle_time_ms);
-    let mut answered = vec![false; response.context.sent.len()];
+    let InFlightRequest { sent, topic_ids } = &mut response.context;
+    let mut answered = vec![false; sent.len()];
     for topic in answer.responses {
         let name = match topic.topic_id.is_zero() {
             true => &*topic.name,
-            false => response.context.topic_name(topic.topic_id).unwrap_or_default(),
+            false => topic_name(topic_ids, topic.topic_id).unwrap_or_default(),
         };
         for partition in topic.partition_responses {
-            let Some(at) = response.context.find(name, partition.index) else { continue };
+            let Some(at) = find(sent, name, partition.index) else { continue };
             answered[at] = true;
-            response.context.sent[at].handle_answer(sender, shared, partition, now);
+            sent[at].handle_answer(sender, shared, partition, now);
         }
     }
-    for (sent, answered) in response.context.sent.iter().zip(answered) {
+    for (sent, answered) in sent.iter_mut().zip(answered) {
         if !answered {
             tracing::warn!(partition = %sent.partition.topic_partition, "the broker left a partition out of its answer");
-            sent.handle_failed(
-                sender,
-                shared,
-                &Attempt::Disconnected { possibly_sent: true },
-                &Told::default(),
-                now,
-            );
+            let attempt = Attempt::Disconnected { possibly_sent: true };
+            sent.handle_failed(sender, shared, &attempt, &Told::default(), now);
         }
     }
     Ok(throttle_time_ms)
@@ -80,7 +76,7 @@ fn apply_leader_hints(shared: &Shared, request: &InFlightRequest, answer: &Produ
             let name = if topic.topic_id.is_zero() {
                 Some(&*topic.name)
             } else {
-                request.topic_name(topic.topic_id)
+                topic_name(&request.topic_ids, topic.topic_id)
             };
             if let Some(name) = name {
                 hints.push(LeaderHint {
@@ -109,23 +105,23 @@ fn apply_leader_hints(shared: &Shared, request: &InFlightRequest, answer: &Produ
     shared.client.metadata().apply_leader_hints(&hints, &endpoints);
 }
 
+fn topic_name(topic_ids: &[(Uuid, Arc<str>)], topic_id: Uuid) -> Option<&str> {
+    topic_ids.iter().find(|(id, _)| *id == topic_id).map(|(_, name)| &**name)
+}
+
+/// Where a partition is among what was sent, which is sorted.
+fn find(sent: &[Sent], topic: &str, partition: i32) -> Option<usize> {
+    sent.binary_search_by(|sent| {
+        let sent = &sent.partition.topic_partition;
+        (&*sent.topic, sent.partition).cmp(&(topic, partition))
+    })
+    .ok()
+}
+
 impl InFlightRequest {
-    fn topic_name(&self, topic_id: milena_protocol::Uuid) -> Option<&str> {
-        self.topic_ids.iter().find(|(id, _)| *id == topic_id).map(|(_, name)| &**name)
-    }
-
-    fn find(&self, topic: &str, partition: i32) -> Option<usize> {
-        self.sent
-            .binary_search_by(|sent| {
-                let sent = &sent.partition.topic_partition;
-                (&*sent.topic, sent.partition).cmp(&(topic, partition))
-            })
-            .ok()
-    }
-
     /// The connection is gone.
     pub(super) fn handle_disconnect(
-        &self,
+        &mut self,
         sender: &BrokerSender,
         shared: &Arc<Shared>,
         possibly_sent: bool,
@@ -135,22 +131,22 @@ impl InFlightRequest {
         self.fail_all(sender, shared, possibly_sent, now);
     }
 
-    fn fail_all(&self, sender: &BrokerSender, shared: &Arc<Shared>, possibly_sent: bool, now: Instant) {
-        for sent in &self.sent {
-            sent.handle_failed(
-                sender,
-                shared,
-                &Attempt::Disconnected { possibly_sent },
-                &Told::default(),
-                now,
-            );
+    fn fail_all(&mut self, sender: &BrokerSender, shared: &Arc<Shared>, possibly_sent: bool, now: Instant) {
+        for sent in &mut self.sent {
+            let attempt = Attempt::Disconnected { possibly_sent };
+            sent.handle_failed(sender, shared, &attempt, &Told::default(), now);
         }
     }
 
     /// All bytes went to the socket, and no answer will come (`acks=0`).
-    pub(super) fn handle_unacknowledged(&self, sender: &BrokerSender, shared: &Arc<Shared>, now: Instant) {
+    pub(super) fn handle_unacknowledged(
+        &mut self,
+        sender: &BrokerSender,
+        shared: &Arc<Shared>,
+        now: Instant,
+    ) {
         shared.numbers.request_completed(now, None);
-        for sent in &self.sent {
+        for sent in &mut self.sent {
             let answer =
                 PartitionProduceResponse { base_offset: -1, log_append_time_ms: -1, ..Default::default() };
             sent.handle_answer(sender, shared, answer, now);
@@ -158,9 +154,9 @@ impl InFlightRequest {
     }
 
     /// The request cannot be written in any version that the broker speaks.
-    pub(super) fn handle_unsendable(&self, sender: &BrokerSender, shared: &Arc<Shared>, reason: String) {
+    pub(super) fn handle_unsendable(&mut self, sender: &BrokerSender, shared: &Arc<Shared>, reason: String) {
         shared.numbers.request_completed(shared.env().now(), None);
-        for sent in &self.sent {
+        for sent in &mut self.sent {
             let attempt = Attempt::Refused(ErrorCode::UnsupportedVersion);
             let told = Told { message: Some(reason.clone()), blamed: Vec::new() };
             sent.handle_failed(sender, shared, &attempt, &told, shared.env().now());
@@ -190,7 +186,7 @@ impl Told {
 
 impl Sent {
     fn handle_answer(
-        &self,
+        &mut self,
         sender: &BrokerSender,
         shared: &Arc<Shared>,
         answer: PartitionProduceResponse,
@@ -200,26 +196,31 @@ impl Sent {
             let attempt = Attempt::Refused(answer.error_code);
             return self.handle_failed(sender, shared, &attempt, &Told::of(&answer), now);
         }
+        // The socket has let go of the bytes.
+        self.reservation = None;
         let mut state = self.partition.lock();
-        let written = state.queue.handle_written(self.name, now);
-        self.unlock_and_go_on(sender, state);
-        if let Some(batch) = written {
+        let leaving = state.queue.handle_written(self.name, now).map(|batch| {
             let outcome = Outcome::Written {
                 base_offset: (answer.base_offset >= 0).then_some(answer.base_offset),
                 log_append_time_ms: (answer.log_append_time_ms >= 0).then_some(answer.log_append_time_ms),
             };
-            shared.resolve(&self.partition, batch, outcome, now);
+            shared.leave(&self.partition, &mut state, batch, outcome, now)
+        });
+        self.unlock_and_go_on(sender, state);
+        if let Some(leaving) = leaving {
+            shared.resolve(&self.partition, leaving, now);
         }
     }
 
     fn handle_failed(
-        &self,
+        &mut self,
         sender: &BrokerSender,
         shared: &Arc<Shared>,
         attempt: &Attempt,
         told: &Told,
         now: Instant,
     ) {
+        tracing::debug!(partition = %self.partition.topic_partition, ?attempt, "produce attempt failed");
         if let Attempt::Refused(code) = attempt
             && code.invalidates_metadata()
         {
@@ -227,34 +228,46 @@ impl Sent {
         }
         let mut state = self.partition.lock();
         let verdict = state.queue.handle_failed(self.name, attempt, now, shared.env().random_unit());
-        let verdict = match verdict {
-            Verdict::Split(batch) => match split(shared, &mut state, &batch) {
-                Ok(()) => None,
-                Err(_) => Some(Verdict::Fail(batch)),
-            },
-            verdict => Some(verdict),
-        };
-        self.partition.publish_queue_len(&state);
-        self.unlock_and_go_on(sender, state);
-        tracing::debug!(partition = %self.partition.topic_partition, ?attempt, "produce attempt failed");
-        let Some(verdict) = verdict else { return };
-        match verdict {
-            Verdict::Retry => {
-                let reason = describe(attempt);
-                shared.numbers.retried(now, &self.partition, self.size.records, self.name.attempt, &reason);
-            }
-            Verdict::Stale | Verdict::Split(_) => {}
-            Verdict::AlreadyWritten(batch) => {
-                let outcome = Outcome::Written { base_offset: None, log_append_time_ms: None };
-                shared.resolve(&self.partition, batch, outcome, now);
-            }
-            Verdict::Fail(batch) => fail(shared, &self.partition, batch, attempt, told, now),
-            Verdict::Fatal(batch) => {
-                fail(shared, &self.partition, batch, attempt, told, now);
-                if let Attempt::Refused(code) = attempt {
-                    shared.fail_for_good(*code);
+        let (is_retry, is_fatal) = (matches!(verdict, Verdict::Retry), matches!(verdict, Verdict::Fatal(_)));
+        let leaving = match verdict {
+            Verdict::Retry | Verdict::Stale => None,
+            Verdict::Split(sealed) => {
+                drop(state);
+                let pieces = Pieces::of(shared, &sealed);
+                state = self.partition.lock();
+                match pieces {
+                    Ok(pieces) => {
+                        // It may have expired meanwhile.
+                        if let Some(whole) = state.queue.take_refused(self.name) {
+                            pieces.take_the_place_of(whole, &mut state);
+                            shared.numbers.split(now);
+                        }
+                        None
+                    }
+                    Err(_) => (state.queue.give_up_refused(self.name))
+                        .map(|batch| (failure(shared, &batch, attempt, told, now), batch)),
                 }
             }
+            Verdict::AlreadyWritten(batch) => {
+                Some((Outcome::Written { base_offset: None, log_append_time_ms: None }, batch))
+            }
+            Verdict::Fail(batch) | Verdict::Fatal(batch) => {
+                Some((failure(shared, &batch, attempt, told, now), batch))
+            }
+        };
+        let leaving =
+            leaving.map(|(outcome, batch)| shared.leave(&self.partition, &mut state, batch, outcome, now));
+        self.partition.publish_queue_len(&state);
+        self.unlock_and_go_on(sender, state);
+        if is_retry {
+            let reason = describe(attempt);
+            shared.numbers.retried(now, &self.partition, self.size.records, self.name.attempt, &reason);
+        }
+        if let Some(leaving) = leaving {
+            shared.resolve(&self.partition, leaving, now);
+        }
+        if is_fatal && let Attempt::Refused(code) = attempt {
+            shared.fail_for_good(*code);
         }
     }
 
@@ -273,14 +286,8 @@ impl Sent {
     }
 }
 
-fn fail(
-    shared: &Arc<Shared>,
-    partition: &Arc<Partition>,
-    batch: Batch<Payload>,
-    attempt: &Attempt,
-    told: &Told,
-    now: Instant,
-) {
+/// What becomes of a batch that is not tried again.
+fn failure(shared: &Shared, batch: &Batch<Payload>, attempt: &Attempt, told: &Told, now: Instant) -> Outcome {
     let last = describe(attempt);
     let kind = match attempt {
         _ if batch.deadline <= now => DeliveryErrorKind::Timeout {
@@ -296,9 +303,8 @@ fn fail(
         }
         _ => DeliveryErrorKind::RetriesExhausted { attempts: batch.attempts(), last },
     };
-    let failure =
-        BatchFailure { kind, possibly_written: batch.is_possibly_written(), blamed: told.blamed.clone() };
-    shared.resolve(partition, batch, Outcome::Failed(Arc::new(failure)), now);
+    let possibly_written = batch.is_possibly_written();
+    Outcome::Failed(Arc::new(BatchFailure { kind, possibly_written, blamed: told.blamed.clone() }))
 }
 
 pub(crate) fn describe(attempt: &Attempt) -> String {

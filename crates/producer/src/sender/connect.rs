@@ -2,8 +2,9 @@
 //!
 //! ```text
 //!   Idle ──something to send──▶ Opening ──▶ Open ──broken, timed out──▶ BackingOff ──▶ Idle
-//!    ▲                             └───────── failed ───────────────────────▲
-//!    └────────────────────────────────── unused for too long ── Open
+//!    ▲                          │  └───────── failed ───────────────────────▲
+//!    ├── the broker has moved ──┘
+//!    └── unused for too long; the broker has moved, and all is answered ── Open
 //! ```
 
 use std::future::Future;
@@ -12,8 +13,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use milena_client::ConnectionError;
 use milena_client::connection::ConnectionErrorReason;
+use milena_client::{Address, ConnectionError};
 
 use super::answer::handle_response;
 use super::{BrokerSender, InFlightRequest, ProducerConnection, REQUESTS_IN_FLIGHT_MAX, SenderState};
@@ -23,9 +24,19 @@ type Opening = Pin<Box<dyn Future<Output = Result<ProducerConnection, Connection
 
 pub(super) enum Link {
     Idle,
-    Opening(Opening),
-    Open(Box<ProducerConnection>),
-    BackingOff { until: Instant },
+    Opening {
+        address: Address,
+        opening: Opening,
+    },
+    Open {
+        connection: Box<ProducerConnection>,
+        /// The broker listens elsewhere by now: what is under way is waited for, and nothing more is sent here, where another broker
+        /// may have taken its place.
+        has_moved: bool,
+    },
+    BackingOff {
+        until: Instant,
+    },
 }
 
 /// What one look at the link came to.
@@ -39,7 +50,6 @@ pub(super) enum Step {
     Transferred,
 }
 
-// The future is polled by one thread at a time, behind the sender's lock.
 impl SenderState {
     pub(super) fn link_step(
         &mut self,
@@ -55,20 +65,20 @@ impl SenderState {
                 self.link = Link::Idle;
                 Step::Changed
             }
-            Link::Opening(opening) => {
+            Link::Opening { opening, .. } => {
                 match opening.as_mut().poll(cx) {
                     Poll::Pending => return Step::Rest,
                     Poll::Ready(Ok(connection)) => {
                         self.failures = 0;
-                        self.link = Link::Open(Box::new(connection));
+                        self.link = Link::Open { connection: Box::new(connection), has_moved: false };
                     }
                     Poll::Ready(Err(error)) => self.back_off(sender, shared, &error, now),
                 }
                 Step::Changed
             }
-            Link::Open(connection) => {
+            Link::Open { connection, has_moved } => {
                 let unacknowledged = &mut self.unacknowledged;
-                match poll_open(sender, connection, unacknowledged, cx, shared, now) {
+                match poll_open(sender, connection, *has_moved, unacknowledged, cx, shared, now) {
                     Ok(true) => return Step::Transferred,
                     Ok(false) => return Step::Rest,
                     Err(Ended::Idle) => self.link = Link::Idle,
@@ -94,9 +104,9 @@ impl SenderState {
         now: Instant,
     ) -> Option<Instant> {
         match &self.link {
-            Link::Idle | Link::Opening(_) => None,
+            Link::Idle | Link::Opening { .. } => None,
             Link::BackingOff { until } => Some(*until),
-            Link::Open(connection) => {
+            Link::Open { connection, .. } => {
                 let end_at = if is_unused(sender, connection) {
                     Some(idle_at(connection, shared))
                 } else {
@@ -110,8 +120,19 @@ impl SenderState {
     /// Whether requests wait for their answers, or for the socket.
     pub(super) fn has_requests(&self) -> bool {
         match &self.link {
-            Link::Open(connection) => connection.in_flight_count() > 0 || !connection.is_flushed(),
-            Link::Idle | Link::Opening(_) | Link::BackingOff { .. } => false,
+            Link::Open { connection, .. } => connection.in_flight_count() > 0 || !connection.is_flushed(),
+            Link::Idle | Link::Opening { .. } | Link::BackingOff { .. } => false,
+        }
+    }
+
+    /// Lets go of an address at which the broker is not to be found any more.
+    pub(super) fn check_address(&mut self, sender: &BrokerSender, shared: &Shared) {
+        let metadata = shared.client.metadata().current();
+        let Some(broker) = metadata.brokers.get(&sender.node_id) else { return };
+        match &mut self.link {
+            Link::Opening { address, .. } if *address != broker.address => self.link = Link::Idle,
+            Link::Open { connection, has_moved } => *has_moved = *connection.address() != broker.address,
+            Link::Idle | Link::Opening { .. } | Link::BackingOff { .. } => {}
         }
     }
 
@@ -127,10 +148,9 @@ impl SenderState {
         match metadata.brokers.get(&sender.node_id).cloned() {
             Some(broker) => {
                 let (client, watch, failures) = (shared.client.clone(), shared.watch.clone(), self.failures);
-                self.link =
-                    Link::Opening(Box::pin(
-                        async move { client.open_watched(&watch, &broker, failures).await },
-                    ));
+                let address = broker.address.clone();
+                let opening = Box::pin(async move { client.open_watched(&watch, &broker, failures).await });
+                self.link = Link::Opening { address, opening };
             }
             None => {
                 // Gone from the metadata: its partitions are about to get another sender.
@@ -166,18 +186,19 @@ impl SenderState {
     ) {
         let link = std::mem::replace(&mut self.link, Link::Idle);
         self.back_off(sender, shared, error, now);
-        if let Link::Open(connection) = link {
-            for unanswered in connection.into_unanswered() {
+        if let Link::Open { connection, .. } = link {
+            for mut unanswered in connection.into_unanswered() {
                 unanswered.context.handle_disconnect(sender, shared, unanswered.possibly_sent, now);
             }
         }
-        for request in self.unacknowledged.drain(..) {
+        for mut request in self.unacknowledged.drain(..) {
             request.handle_disconnect(sender, shared, true, now);
         }
     }
 }
 
 enum Ended {
+    /// Nobody needs the connection any more.
     Idle,
     Broken(ConnectionError),
 }
@@ -186,6 +207,7 @@ enum Ended {
 fn poll_open(
     sender: &BrokerSender,
     connection: &mut ProducerConnection,
+    has_moved: bool,
     unacknowledged: &mut Vec<InFlightRequest>,
     cx: &mut Context<'_>,
     shared: &Arc<Shared>,
@@ -199,7 +221,8 @@ fn poll_open(
         transferred = true;
     }
     // What is written in one go is bounded by what the socket takes: more is gathered while it is full.
-    while connection.is_flushed()
+    while !has_moved
+        && connection.is_flushed()
         && connection.in_flight_count() < REQUESTS_IN_FLIGHT_MAX
         && connection.throttled_until(now).is_none()
     {
@@ -213,7 +236,7 @@ fn poll_open(
     }
     match connection.poll_flush(cx) {
         Poll::Ready(Ok(())) => {
-            for request in unacknowledged.drain(..) {
+            for mut request in unacknowledged.drain(..) {
                 request.handle_unacknowledged(sender, shared, now);
                 // Its partitions may have been listed again.
                 transferred = true;
@@ -229,6 +252,9 @@ fn poll_open(
         let reason =
             ConnectionErrorReason::RequestTimeout { api: "Produce", after: shared.config.request_timeout };
         return Err(Ended::Broken(ConnectionError { address: connection.address().clone(), reason }));
+    }
+    if has_moved && connection.in_flight_count() == 0 && connection.is_flushed() {
+        return Err(Ended::Idle);
     }
     if is_unused(sender, connection) && idle_at(connection, shared) <= now {
         return Err(Ended::Idle);

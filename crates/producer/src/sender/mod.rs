@@ -1,7 +1,8 @@
 //! Who sends to one broker: lists of partitions that have something to send, and a connection of the producer's own.
 //!
-//! A sender is a state behind a lock with one poll function ([`BrokerSender::poll`]). Its task polls it when the socket, a timer or a
-//! new batch wakes it; a caller whose batch should go at once (`linger` zero) polls it in place of a wake-up if nobody else does.
+//! A sender is a state with one poll function ([`BrokerSender::poll`]). Its task polls it when the socket, a timer or a new batch
+//! wakes it; a caller whose batch should go at once (`linger` zero) polls it in place of a wake-up if nobody else does. Whoever polls
+//! takes the state out for that turn, and no lock is held meanwhile: answers are told to user code there.
 
 mod answer;
 mod connect;
@@ -9,7 +10,9 @@ mod lists;
 mod request;
 mod split;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -26,14 +29,28 @@ pub(crate) use request::InFlightRequest;
 /// the memory for requests bounded when thousands of partitions send tiny batches.
 const REQUESTS_IN_FLIGHT_MAX: usize = 256;
 
+/// What an error says of a panic here.
+pub(crate) const TASK_NAME: &str = "sender";
+
 /// Sends to the partitions that one broker leads.
 pub(crate) struct BrokerSender {
     pub(crate) node_id: i32,
     lists: Mutex<Lists>,
-    state: Mutex<SenderState>,
+    turn: Mutex<Turn>,
+    /// New metadata may tell another address.
+    is_address_unchecked: AtomicBool,
     waker: Mutex<Option<Waker>>,
     /// Since when the broker has taken nothing and answered nothing, although it should.
     stalled_since: Mutex<Option<Instant>>,
+}
+
+/// Who moves the sender's state.
+enum Turn {
+    /// Nobody.
+    Free(Box<SenderState>),
+    /// Somebody, who has it; `again` asks them to wake the task when they are done. A turn that ends by a panic never ends: the
+    /// producer fails.
+    Taken { again: bool },
 }
 
 struct SenderState {
@@ -50,12 +67,13 @@ impl BrokerSender {
         Self {
             node_id,
             lists: Mutex::default(),
-            state: Mutex::new(SenderState {
+            turn: Mutex::new(Turn::Free(Box::new(SenderState {
                 link: Link::Idle,
                 timer: shared.env().timer(),
                 failures: 0,
                 unacknowledged: Vec::new(),
-            }),
+            }))),
+            is_address_unchecked: AtomicBool::new(false),
             waker: Mutex::default(),
             stalled_since: Mutex::default(),
         }
@@ -67,6 +85,12 @@ impl BrokerSender {
         self.wake();
     }
 
+    /// There are new metadata.
+    pub(crate) fn handle_metadata(&self) {
+        self.is_address_unchecked.store(true, Ordering::Release);
+        self.wake();
+    }
+
     pub(crate) fn wake(&self) {
         // Before the task's first poll there is no waker; that poll looks at the lists.
         let waker = lock(&self.waker).clone();
@@ -75,25 +99,24 @@ impl BrokerSender {
         }
     }
 
-    /// Sends at once, on the caller's thread, if nobody else is at it; wakes the sender's task otherwise. The socket's readiness goes to
-    /// the task in any case.
+    /// Sends at once, on the caller's thread, if nobody else is at it; has the sender's task woken otherwise. The socket's readiness goes
+    /// to the task in any case.
     ///
-    /// The caller has listed a partition. If the state's lock is free, this poll finds it. If it is not, whoever holds the lock may
-    /// have looked at the lists already; but the task, woken here, looks again after that.
+    /// The caller has listed a partition. If the turn is free, this poll finds it. If it is not, whoever has it may have looked at the
+    /// lists already; but the task, which they wake, looks again after that.
     pub(crate) fn send_now(&self, shared: &Arc<Shared>) {
-        let task = lock(&self.waker).clone();
-        let state = match self.state.try_lock() {
-            Ok(state) => Some(state),
-            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
-            Err(TryLockError::WouldBlock) => None,
-        };
-        match (task, state) {
-            (Some(task), Some(mut state)) if matches!(state.link, Link::Open(_)) => {
-                // What is still to be done when this returns was registered with the task's waker.
-                let _ = self.poll_locked(&mut Context::from_waker(&task), shared, &mut state);
-            }
-            (Some(task), _) => task.wake(),
-            (None, _) => {}
+        // The task's first poll looks at the lists.
+        let Some(task) = lock(&self.waker).clone() else { return };
+        let Some(mut state) = self.take_turn() else { return };
+        if !matches!(state.link, Link::Open { .. }) {
+            self.end_turn(state);
+            return task.wake();
+        }
+        // What is still to be done when this returns was registered with the task's waker.
+        let poll = || self.poll_in_turn(&mut Context::from_waker(&task), shared, &mut state);
+        match catch_unwind(AssertUnwindSafe(poll)) {
+            Ok(_) => self.end_turn(state),
+            Err(panic) => shared.fail_after_panic(TASK_NAME, &*panic),
         }
     }
 
@@ -105,15 +128,40 @@ impl BrokerSender {
                 *waker = Some(cx.waker().clone());
             }
         }
-        let mut state = lock(&self.state);
-        self.poll_locked(cx, shared, &mut state)
+        if let Some(mut state) = self.take_turn() {
+            let _ = self.poll_in_turn(cx, shared, &mut state);
+            self.end_turn(state);
+        }
+        Poll::Pending
     }
 
-    fn poll_locked(&self, cx: &mut Context<'_>, shared: &Arc<Shared>, state: &mut SenderState) -> Poll<()> {
+    /// The state, if nobody else has it; otherwise the task will be woken when they are done.
+    fn take_turn(&self) -> Option<Box<SenderState>> {
+        let mut turn = lock(&self.turn);
+        match std::mem::replace(&mut *turn, Turn::Taken { again: false }) {
+            Turn::Free(state) => Some(state),
+            Turn::Taken { .. } => {
+                *turn = Turn::Taken { again: true };
+                None
+            }
+        }
+    }
+
+    fn end_turn(&self, state: Box<SenderState>) {
+        let before = std::mem::replace(&mut *lock(&self.turn), Turn::Free(state));
+        if matches!(before, Turn::Taken { again: true }) {
+            self.wake();
+        }
+    }
+
+    fn poll_in_turn(&self, cx: &mut Context<'_>, shared: &Arc<Shared>, state: &mut SenderState) -> Poll<()> {
         let mut transferred = false;
         loop {
             let now = shared.env().now();
             self.list_due(now, shared);
+            if self.is_address_unchecked.swap(false, Ordering::AcqRel) {
+                state.check_address(self, shared);
+            }
             let step = state.link_step(self, cx, shared, now);
             transferred |= step == Step::Transferred;
             if step != Step::Rest {

@@ -32,8 +32,9 @@ pub(crate) struct Sent {
     pub(crate) partition: Arc<Partition>,
     pub(super) name: BatchName,
     pub(crate) size: BatchSize,
-    /// The bytes stay in the budget until the request is done with, even when the batch has expired: the socket may still hold them.
-    _reservation: Arc<Reservation>,
+    /// The bytes stay in the budget until the request is answered or given up, even when the batch has expired: the socket may still
+    /// hold them.
+    pub(super) reservation: Option<Arc<Reservation>>,
 }
 
 struct Gathered {
@@ -58,7 +59,7 @@ impl BrokerSender {
         }
         gathered.sort_by(|a, b| a.partition.topic_partition.cmp(&b.partition.topic_partition));
         let metadata = shared.client.metadata().current();
-        let (request, in_flight) = build(shared, &metadata, gathered);
+        let (request, mut in_flight) = build(shared, &metadata, gathered);
         shared.numbers.request_sent(now, &in_flight, shared.memory.available_bytes());
         let cap = if in_flight.topic_ids.is_empty() { TOPIC_IDS_SINCE - 1 } else { i16::MAX };
         let version = match connection.versions().choose_up_to::<ProduceRequest>(cap) {
@@ -75,7 +76,7 @@ impl BrokerSender {
             }
         } else {
             let timeout = shared.config.request_timeout;
-            if let Err((error, in_flight)) = connection.submit(&request, version, timeout, in_flight) {
+            if let Err((error, mut in_flight)) = connection.submit(&request, version, timeout, in_flight) {
                 in_flight.handle_unsendable(self, shared, error.to_string());
             }
         }
@@ -147,7 +148,7 @@ fn build(shared: &Shared, metadata: &Metadata, gathered: Vec<Gathered>) -> (Prod
             records: Some(records_of(&to_send)),
             ..Default::default()
         });
-        sent.push(Sent { partition, name: to_send.name, size, _reservation: reservation });
+        sent.push(Sent { partition, name: to_send.name, size, reservation: Some(reservation) });
     }
     if !all_ids_known {
         topic_ids.clear();

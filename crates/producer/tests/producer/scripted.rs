@@ -1,10 +1,11 @@
 //! Brokers that behave as a test tells them: slow down, answer half, answer nonsense, speak old versions.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use milena_client::metadata::{Broker, LeaderHint};
 use milena_client::{Client, Env};
 use milena_producer::{Delivery, Producer, ProducerConfig, Record};
 use milena_protocol::messages::produce_response::{PartitionProduceResponse, TopicProduceResponse};
@@ -12,6 +13,7 @@ use milena_protocol::messages::{
     InitProducerIdRequest, InitProducerIdResponse, ProduceRequest, ProduceResponse,
 };
 use milena_protocol::{ApiKey, ErrorCode, VersionRange};
+use milena_records::{BatchHeader, Batches};
 
 use crate::peer::{Action, Cluster, Network, Received, config};
 use crate::support::*;
@@ -21,6 +23,8 @@ const BROKER: &str = "broker-1:9092";
 /// One broker that answers Produce requests as `produce` says, which is told their numbers from 0.
 struct Script {
     network: Network,
+    cluster: Cluster,
+    client: Client,
     producer: Producer,
 }
 
@@ -40,11 +44,14 @@ impl Script {
         let network = Network::default();
         let cluster = Cluster::new(&network, 1);
         cluster.topic(TOPIC, &[(1, 0), (1, 0)]);
-        let produced = AtomicUsize::new(0);
+        let (produced, next_producer_id) = (AtomicUsize::new(0), AtomicI64::new(7));
         cluster.serve(BROKER, move |request| match request.api() {
             ApiKey::ApiVersions => Some(request.answer_api_versions_with(&versions)),
             ApiKey::InitProducerId => {
-                let response = InitProducerIdResponse { producer_id: 7, ..Default::default() };
+                // The last epoch of each id.
+                let producer_id = next_producer_id.fetch_add(1, Ordering::Relaxed);
+                let response =
+                    InitProducerIdResponse { producer_id, producer_epoch: i16::MAX, ..Default::default() };
                 Some(request.answer::<InitProducerIdRequest>(&response))
             }
             ApiKey::Produce => Some(produce(produced.fetch_add(1, Ordering::Relaxed), request)),
@@ -53,8 +60,8 @@ impl Script {
         let client = Client::connect(config(BROKER), network.env()).await.expect("the client connects");
         let mut config = ProducerConfig::default();
         configure(&mut config);
-        let producer = Producer::new(client, config).expect("the configuration is valid");
-        Self { network, producer }
+        let producer = Producer::new(client.clone(), config).expect("the configuration is valid");
+        Self { network, cluster, client, producer }
     }
 
     async fn send(&self, partition: i32, value: &[u8]) -> Delivery {
@@ -80,6 +87,18 @@ fn written(request: &Received, throttle_time_ms: i32, keep: impl Fn(i32) -> bool
 
 fn all_written(request: &Received) -> Action {
     Action::Answer(written(request, 0, |_| true))
+}
+
+/// Partition 0, which is all that was sent, is refused.
+fn refused(request: &Received, error_code: ErrorCode) -> Action {
+    let asked: ProduceRequest = request.peek();
+    let partition = PartitionProduceResponse { error_code, base_offset: -1, ..Default::default() };
+    let topic = TopicProduceResponse {
+        topic_id: asked.topic_data[0].topic_id,
+        partition_responses: vec![partition],
+        ..Default::default()
+    };
+    request.answer::<ProduceRequest>(&ProduceResponse { responses: vec![topic], ..Default::default() })
 }
 
 #[tokio::test(start_paused = true)]
@@ -164,29 +183,144 @@ async fn a_broker_that_forgot_the_producer_gets_the_next_epoch() {
     patiently(async {
         // Brokers before 2.5 forget a producer with its last record (KIP-360).
         let answer = |number, request: &Received| match number {
-            1 => {
-                let asked: ProduceRequest = request.peek();
-                let partition = PartitionProduceResponse {
-                    error_code: ErrorCode::UnknownProducerId,
-                    base_offset: -1,
-                    ..Default::default()
-                };
-                let topic = TopicProduceResponse {
-                    topic_id: asked.topic_data[0].topic_id,
-                    partition_responses: vec![partition],
-                    ..Default::default()
-                };
-                request.answer::<ProduceRequest>(&ProduceResponse {
-                    responses: vec![topic],
-                    ..Default::default()
-                })
-            }
+            1 => refused(request, ErrorCode::UnknownProducerId),
             _ => all_written(request),
         };
         let script = Script::start(answer, |_| {}).await;
         acks(vec![script.send(0, b"1").await]).await;
         acks(vec![script.send(0, b"2").await]).await;
         assert_eq!(script.network.count(ApiKey::Produce), 3);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn used_up_epochs_bring_another_producer_id() {
+    patiently(async {
+        let stamps = Arc::new(Mutex::new(Vec::new()));
+        let noted = stamps.clone();
+        let answer = move |number, request: &Received| {
+            let asked: ProduceRequest = request.peek();
+            let records =
+                asked.topic_data[0].partition_data[0].records.clone().expect("records").into_bytes();
+            let batch = Batches::new(records).next().expect("a batch").expect("whole");
+            let BatchHeader { producer_id, producer_epoch, base_sequence, .. } = *batch.header();
+            noted.lock().expect("no panic").push((producer_id, producer_epoch, base_sequence));
+            match number {
+                1 => refused(request, ErrorCode::InvalidRecord),
+                _ => all_written(request),
+            }
+        };
+        let script = Script::start(answer, |_| {}).await;
+        for value in [b"1", b"2", b"3"] {
+            let _ = script.send(0, value).await.await;
+        }
+        let stamps = stamps.lock().expect("no panic").clone();
+        assert_eq!(stamps, [(7, i16::MAX, 0), (7, i16::MAX, 1), (8, i16::MAX, 0)]);
+    })
+    .await;
+}
+
+/// The addresses that Produce requests went to.
+fn produced_at(script: &Script) -> Vec<String> {
+    let requests = script.network.requests().into_iter();
+    requests.filter(|seen| seen.api == ApiKey::Produce).map(|seen| seen.address).collect()
+}
+
+/// The broker listens at `moved-1` from now on.
+fn move_broker(script: &Script) {
+    script.cluster.change(|metadata| metadata.brokers[0].host = "moved-1".into());
+    let cluster = script.cluster.clone();
+    script.cluster.serve("moved-1:9092", move |request| match request.api() {
+        ApiKey::Produce => Some(all_written(request)),
+        ApiKey::Metadata => Some(cluster.answer_metadata(request)),
+        _ => None,
+    });
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_broker_that_moved_is_found_although_another_one_answers_at_its_old_address() {
+    patiently(async {
+        let answer = |number, request: &Received| match number {
+            0 => all_written(request),
+            _ => refused(request, ErrorCode::NotLeaderOrFollower),
+        };
+        let script = Script::start(answer, |_| {}).await;
+        acks(vec![script.send(0, b"1").await]).await;
+        move_broker(&script);
+        acks(vec![script.send(0, b"2").await]).await;
+        assert_eq!(produced_at(&script), [BROKER, BROKER, "moved-1:9092"]);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_under_way_to_a_broker_that_moved_is_waited_for() {
+    patiently(async {
+        let answer = |number, request: &Received| match number {
+            1 => Action::AnswerLater(secs(2), written(request, 0, |_| true)),
+            _ => all_written(request),
+        };
+        let script = Script::start(answer, |_| {}).await;
+        acks(vec![script.send(0, b"1").await]).await;
+        let env = script.producer.env().clone();
+        let under_way = script.send(0, b"2").await;
+        env.sleep(secs(1)).await;
+        move_broker(&script);
+        let metadata = script.client.metadata();
+        let asked = metadata.version();
+        metadata.request_update();
+        metadata.changed_since(asked).await;
+        let later = script.send(0, b"3").await;
+        acks(vec![under_way, later]).await;
+        assert_eq!(produced_at(&script), [BROKER, BROKER, "moved-1:9092"]);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_broker_that_moved_is_not_waited_for_at_its_old_address() {
+    patiently(async {
+        let script = Script::start(|_, request| all_written(request), |_| {}).await;
+        acks(vec![script.send(0, b"1").await]).await;
+        script.network.black_hole(BROKER);
+        script.network.close_streams();
+        let later = script.send(0, b"2").await;
+        script.producer.env().sleep(secs(1)).await;
+        move_broker(&script);
+        let hint = script.client.metadata();
+        let moved = Broker { node_id: 1, address: crate::peer::address("moved-1:9092"), rack: None };
+        let leader = LeaderHint { topic: TOPIC.into(), partition: 0, leader_id: 1, leader_epoch: 1 };
+        let began = script.producer.env().now();
+        hint.apply_leader_hints(&[leader], &[moved]);
+        acks(vec![later]).await;
+        assert!(script.producer.env().now() - began < secs(1), "{:?}", script.producer.env().now() - began);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_producer_that_waits_does_not_poll() {
+    patiently(async {
+        let silent = |number, request: &Received| match number {
+            0 => all_written(request),
+            _ => Action::Silence,
+        };
+        let script = Script::start(silent, |config| config.buffer_memory = 50_000).await;
+        acks(vec![script.send(0, b"1").await]).await;
+        let value = [b'x'; 16_000];
+        let mut sent = Vec::new();
+        for _ in 0..3 {
+            sent.push(script.send(0, &value).await);
+        }
+        let env = script.producer.env().clone();
+        env.sleep(secs(1)).await;
+        let reads = script.network.reads();
+        // In flight, in the queue, and waiting for memory.
+        let blocked = script.producer.send(Record::to(TOPIC).partition(0).value(&value));
+        assert!(env.timeout_at(env.now() + secs(25), blocked).await.is_none());
+        assert!(script.network.reads() - reads <= 5, "{} polls in 25 s", script.network.reads() - reads);
+        drop(sent);
     })
     .await;
 }

@@ -48,6 +48,7 @@ fn event() -> impl Strategy<Value = Event> {
         6 => (1u64..60).prop_map(Event::Wait),
         4 => Just(Event::Identity),
         1 => (1u32..5).prop_map(Event::Limit),
+        4 => Just(Event::Split),
     ]
 }
 

@@ -306,7 +306,8 @@ fn pieces_take_the_place_and_the_numbers_of_the_whole() {
     setup.queue.push(Batch::new(1, seal(3), setup.now + Duration::from_secs(120), ()));
     setup.queue.push(Batch::new(4, seal(1), setup.now + Duration::from_secs(120), ()));
     let sent = setup.send_all();
-    let Verdict::Split(whole) = setup.refuse(sent[0].name, ErrorCode::MessageTooLarge) else { panic!() };
+    let Verdict::Split(_) = setup.refuse(sent[0].name, ErrorCode::MessageTooLarge) else { panic!() };
+    let whole = setup.queue.take_refused(sent[0].name).unwrap();
     setup.queue.insert_pieces(BatchSeries::from(&whole), [(seal(2), ()), (seal(1), ())]);
     setup.refuse(sent[1].name, ErrorCode::OutOfOrderSequenceNumber);
     setup.pass(BACKOFF);
@@ -317,6 +318,34 @@ fn pieces_take_the_place_and_the_numbers_of_the_whole() {
         setup.queue.handle_written(sent[0].name, setup.now).is_none(),
         "a name of the whole names no piece"
     );
+}
+
+#[test]
+fn a_batch_that_is_being_split_stays_in_its_place_and_is_certainly_not_written() {
+    let split = || {
+        let mut setup = Setup::introduced();
+        setup.queue.push(Batch::new(1, seal(3), setup.now + Duration::from_secs(120), ()));
+        let sent = setup.send();
+        assert!(matches!(setup.refuse(sent.name, ErrorCode::MessageTooLarge), Verdict::Split(_)));
+        (setup, sent)
+    };
+    let (mut setup, sent) = split();
+    setup.pass(Duration::from_secs(120));
+    let expired = setup.queue.expire(setup.now);
+    assert!(!expired[0].is_possibly_written());
+    assert!(setup.queue.take_refused(sent.name).is_none(), "it is gone, and so are its pieces");
+
+    // A new leader gets it whole, and may refuse it, too.
+    let (mut setup, sent) = split();
+    let again = setup.queue.poll_send(setup.now, NEXT_LEADER, Some(FIRST)).unwrap();
+    assert_eq!(again.stamp, sent.stamp);
+    assert!(setup.queue.take_refused(sent.name).is_none());
+    assert!(matches!(setup.refuse(again.name, ErrorCode::MessageTooLarge), Verdict::Split(_)));
+
+    let (mut setup, sent) = split();
+    assert!(!setup.queue.give_up_refused(sent.name).unwrap().is_possibly_written());
+    setup.push(1);
+    assert_eq!(numbers(setup.send().stamp), (1, 0), "its numbers left a gap");
 }
 
 #[test]

@@ -46,6 +46,8 @@ pub(super) enum Event {
     Identity,
     /// The topic's largest batch, in records.
     Limit(u32),
+    /// The batch that was first refused as too large is split.
+    Split,
 }
 
 /// What a node does with a request.
@@ -108,6 +110,7 @@ pub(super) struct World {
     leader: usize,
     pub(super) log: Log,
     batch_records_max: u32,
+    to_split: VecDeque<BatchName>,
     stamps: BTreeMap<u64, Stamp>,
     pub(super) fates: BTreeMap<u64, Fated>,
     /// Whether repetitions are recognised throughout: no producer is ever forgotten.
@@ -134,6 +137,7 @@ impl World {
             leader: 0,
             log: Log::default(),
             batch_records_max: u32::MAX,
+            to_split: VecDeque::new(),
             stamps: BTreeMap::new(),
             fates: BTreeMap::new(),
             is_strict: true,
@@ -181,6 +185,7 @@ impl World {
             Event::Wait(ms) => self.wait(ms),
             Event::Identity => self.give_identity(),
             Event::Limit(records) => self.batch_records_max = records,
+            Event::Split => self.split(),
         }
     }
 
@@ -295,12 +300,15 @@ impl World {
         match self.queue.handle_failed(name, attempt, self.now, 0.5) {
             Verdict::Retry | Verdict::Stale => {}
             Verdict::AlreadyWritten(batch) => self.resolve(batch, true),
-            Verdict::Split(batch) => self.split(&batch),
+            Verdict::Split(_) => self.to_split.push_back(name),
             Verdict::Fail(batch) | Verdict::Fatal(batch) => self.resolve(batch, false),
         }
     }
 
-    fn split(&mut self, batch: &Batch<Range<u64>>) {
+    fn split(&mut self) {
+        let Some(batch) = self.to_split.pop_front().and_then(|name| self.queue.take_refused(name)) else {
+            return;
+        };
         let (mut at, mut pieces) = (batch.payload.start, Vec::new());
         let half = batch.sealed.record_count().div_ceil(2);
         for records in [half, batch.sealed.record_count() - half] {
@@ -308,7 +316,7 @@ impl World {
             pieces.push((seal(records), at..end));
             at = end;
         }
-        self.queue.insert_pieces(BatchSeries::from(batch), pieces);
+        self.queue.insert_pieces(BatchSeries::from(&batch), pieces);
     }
 
     fn resolve(&mut self, batch: Batch<Range<u64>>, acknowledged: bool) {
@@ -381,6 +389,7 @@ impl World {
             if self.queue.is_empty() {
                 return;
             }
+            self.happen(Event::Split);
             self.happen(Event::Send);
             self.happen(Event::Identity);
             for node in 0..NODES {
