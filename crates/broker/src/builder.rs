@@ -10,6 +10,7 @@ use tokio::net::TcpListener;
 use crate::clock::Clock;
 use crate::config::{ConfigError, Configs};
 use crate::fault::FaultTable;
+use crate::group::Coordinator;
 use crate::node::{Listener, Node};
 use crate::rng::Rng;
 use crate::shared::Shared;
@@ -170,7 +171,9 @@ impl ClusterBuilder {
         for topic in self.topics {
             state.create_topic(&topic.into(), false, now_ms)?;
         }
-        let shared = Arc::new(Shared::new(clock, state, nodes, FaultTable::new(next_rng())));
+        let faults = FaultTable::new(next_rng());
+        let groups = Coordinator::new(next_rng());
+        let shared = Arc::new(Shared::new(clock, state, nodes, groups, faults));
         let has_tcp = !matches!(self.ports, Ports::InMemory);
         for (node, tcp) in shared.nodes().iter().zip(listeners) {
             Listener::start(&shared, node, tcp);

@@ -16,6 +16,15 @@ pub(crate) struct Clock {
     turned_ms: AtomicI64,
 }
 
+/// What both clocks say at one moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Moment {
+    /// Milliseconds of the runtime's clock since the cluster started: for deadlines.
+    pub(crate) elapsed_ms: i64,
+    /// Milliseconds since the epoch: for timestamps.
+    pub(crate) wall_ms: i64,
+}
+
 impl Clock {
     /// A clock that reads the machine's wall clock once, now.
     pub(crate) fn from_system() -> Self {
@@ -41,6 +50,17 @@ impl Clock {
     /// Monotonic time, for deadlines.
     pub(crate) fn instant(&self) -> Instant {
         monotonic_now()
+    }
+
+    /// Both clocks, for a core that has deadlines and writes timestamps.
+    pub(crate) fn moment(&self) -> Moment {
+        let elapsed_ms = i64::try_from(self.started_ago().as_millis()).unwrap_or(i64::MAX);
+        Moment { elapsed_ms, wall_ms: self.now_ms() }
+    }
+
+    /// When [`Moment::elapsed_ms`] will be this; `None` when that is too far away to be a time.
+    pub(crate) fn instant_at(&self, elapsed_ms: i64) -> Option<Instant> {
+        self.started.checked_add(Duration::from_millis(u64::try_from(elapsed_ms).unwrap_or(0)))
     }
 
     /// Moves the wall clock; deadlines that are already running do not move with it.

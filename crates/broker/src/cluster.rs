@@ -9,6 +9,7 @@ use milena_protocol::{ApiKey, ErrorCode, Uuid};
 use crate::builder::{ClusterBuilder, TopicSpec};
 use crate::config::ConfigError;
 use crate::fault::Faults;
+use crate::group::keep_groups;
 use crate::inspect::LogView;
 use crate::node::MemoryStream;
 use crate::shared::Shared;
@@ -39,6 +40,8 @@ pub struct Cluster {
     has_tcp: bool,
     /// Retention and expiry; ends with the cluster.
     _housekeeping: Task,
+    /// Wakes groups; ends with the cluster.
+    _groups: Task,
 }
 
 /// Why a cluster does not start.
@@ -91,7 +94,8 @@ impl Cluster {
 
     pub(crate) fn started(shared: Arc<Shared>, has_tcp: bool) -> Self {
         let housekeeping = Task::spawn(keep_house(shared.clone()));
-        Self { shared, has_tcp, _housekeeping: housekeeping }
+        let groups = Task::spawn(keep_groups(shared.clone()));
+        Self { shared, has_tcp, _housekeeping: housekeeping, _groups: groups }
     }
 
     /// The nodes' addresses, "host:port" separated by commas: what clients know as `bootstrap.servers`.
@@ -280,11 +284,11 @@ fn connect(shared: &Shared, address: &str) -> io::Result<MemoryStream> {
     }
 }
 
-/// Applies retention and expires producers at their intervals.
+/// Applies retention, and expires producers and committed offsets, at their intervals.
 async fn keep_house(shared: Arc<Shared>) {
     let interval = |ms: i64| Duration::from_millis(u64::try_from(ms).unwrap_or(1).max(1));
     let start = shared.clock.instant();
-    let (mut next_retention, mut next_expiry) = (start, start);
+    let (mut next_retention, mut next_expiry, mut next_offsets) = (start, start, start);
     loop {
         let now = shared.clock.instant();
         let settings = shared.state().settings().clone();
@@ -296,6 +300,10 @@ async fn keep_house(shared: Arc<Shared>) {
             shared.expire_producers();
             next_expiry = now + interval(settings.producer_id_expiration_check_ms);
         }
-        tokio::time::sleep_until(next_retention.min(next_expiry)).await;
+        if now >= next_offsets {
+            shared.expire_offsets();
+            next_offsets = now + interval(settings.groups.offsets_retention_check_ms);
+        }
+        tokio::time::sleep_until(next_retention.min(next_expiry).min(next_offsets)).await;
     }
 }

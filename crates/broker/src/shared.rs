@@ -5,6 +5,7 @@ use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use crate::NodeId;
 use crate::clock::Clock;
 use crate::fault::{Effect, FaultTable, Stage, Subject};
+use crate::group::Coordinator;
 use crate::node::Node;
 use crate::observe::Observations;
 use crate::state::{ClusterState, Partition};
@@ -12,21 +13,28 @@ use crate::sync::{read, write};
 
 /// The heart of a cluster.
 ///
-/// Locks are taken in one order: the cluster's state, then a partition, then a node's sessions. None is held across an
-/// await.
+/// Locks are taken in one order: the cluster's state, then groups, then a partition, then a node's sessions. None is held
+/// across an await.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) clock: Clock,
     state: RwLock<ClusterState>,
     /// In the order of their ids, which begin at 1.
     nodes: Vec<Arc<Node>>,
+    pub(crate) groups: Coordinator,
     pub(crate) faults: FaultTable,
     pub(crate) seen: Observations,
 }
 
 impl Shared {
-    pub(crate) fn new(clock: Clock, state: ClusterState, nodes: Vec<Arc<Node>>, faults: FaultTable) -> Self {
-        Self { clock, state: RwLock::new(state), nodes, faults, seen: Observations::default() }
+    pub(crate) fn new(
+        clock: Clock,
+        state: ClusterState,
+        nodes: Vec<Arc<Node>>,
+        groups: Coordinator,
+        faults: FaultTable,
+    ) -> Self {
+        Self { clock, state: RwLock::new(state), nodes, groups, faults, seen: Observations::default() }
     }
 
     pub(crate) fn state(&self) -> RwLockReadGuard<'_, ClusterState> {
@@ -92,5 +100,10 @@ impl Shared {
         for partition in state.partitions() {
             partition.lock().log.producers_mut().expire(now_ms, expiration_ms);
         }
+    }
+
+    pub(crate) fn expire_offsets(&self) {
+        let settings = self.state().settings().clone();
+        self.groups.lock().expire_offsets(self.clock.moment(), &settings.groups);
     }
 }

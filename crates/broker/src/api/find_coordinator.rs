@@ -6,6 +6,7 @@ use milena_protocol::{ByteStr, ErrorCode};
 
 use super::{Api, message};
 use crate::node::{Reply, RequestContext};
+use crate::state::InternalTopic;
 
 /// From this version on many keys may be asked for at once.
 const BATCHES_SINCE_VERSION: i16 = 4;
@@ -52,14 +53,22 @@ impl Api for FindCoordinatorRequest {
     }
 }
 
+/// Finds who coordinates a key. The topic that says so is created by the first question, and unlike Kafka's answer this
+/// one does not ask to come back for it.
 fn coordinator(context: &RequestContext<'_>, key_type: i8, key: &ByteStr) -> Coordinator {
-    let state = context.shared.state();
-    let partitions = match key_type {
-        GROUP => state.settings().offsets_topic_partitions,
-        TRANSACTION => state.settings().transaction_topic_partitions,
+    let topic = match key_type {
+        GROUP => InternalTopic::Offsets,
+        TRANSACTION => InternalTopic::Transactions,
         _ => return nobody(key.clone(), ErrorCode::InvalidRequest),
     };
-    match state.coordinator(key, partitions) {
+    if context.shared.state().topic(topic.name()).is_none() {
+        let created = context.shared.state_mut().ensure_internal_topic(topic, context.now_ms());
+        if let Err(error) = created {
+            tracing::warn!(topic = topic.name(), %error, "no coordinators: their topic cannot be created");
+        }
+    }
+    let state = context.shared.state();
+    match state.coordinator(topic, key) {
         Some(info) => Coordinator {
             key: key.clone(),
             node_id: info.node,

@@ -179,8 +179,6 @@ impl Configs {
             connection_idle_ms: number("connections.max.idle.ms"),
             fetch_sessions_max: size("max.incremental.fetch.session.cache.slots"),
             request_partitions_max: number("max.request.partition.size.limit") as i32,
-            offsets_topic_partitions: number("offsets.topic.num.partitions") as i32,
-            transaction_topic_partitions: number("transaction.state.log.num.partitions") as i32,
             transactions: TransactionSettings {
                 max_timeout_ms: number("transaction.max.timeout.ms") as i32,
                 id_expiration_ms: number("transactional.id.expiration.ms"),
@@ -189,6 +187,25 @@ impl Configs {
                 verify_partitions: flag("transaction.partition.verification.enable"),
                 add_partitions_retry_ms: number("add.partitions.to.txn.retry.backoff.ms"),
                 add_partitions_retry_max_ms: number("add.partitions.to.txn.retry.backoff.max.ms"),
+            },
+            offsets_topic: InternalTopicSettings {
+                partitions: number("offsets.topic.num.partitions") as i32,
+                replication_factor: number("offsets.topic.replication.factor") as i16,
+                segment_bytes: number("offsets.topic.segment.bytes"),
+            },
+            transaction_topic: InternalTopicSettings {
+                partitions: number("transaction.state.log.num.partitions") as i32,
+                replication_factor: number("transaction.state.log.replication.factor") as i16,
+                segment_bytes: number("transaction.state.log.segment.bytes"),
+            },
+            groups: GroupSettings {
+                initial_rebalance_delay_ms: number("group.initial.rebalance.delay.ms"),
+                session_timeout_min_ms: number("group.min.session.timeout.ms"),
+                session_timeout_max_ms: number("group.max.session.timeout.ms"),
+                members_max: size("group.max.size"),
+                offset_metadata_max: size("offset.metadata.max.bytes"),
+                offsets_retention_ms: number("offsets.retention.minutes").saturating_mul(60_000),
+                offsets_retention_check_ms: number("offsets.retention.check.interval.ms"),
             },
             producer_id_expiration_ms: number("producer.id.expiration.ms"),
             producer_id_expiration_check_ms: number("producer.id.expiration.check.interval.ms"),
@@ -212,9 +229,10 @@ pub(crate) struct BrokerSettings {
     pub(crate) connection_idle_ms: i64,
     pub(crate) fetch_sessions_max: usize,
     pub(crate) request_partitions_max: i32,
-    pub(crate) offsets_topic_partitions: i32,
-    pub(crate) transaction_topic_partitions: i32,
     pub(crate) transactions: TransactionSettings,
+    pub(crate) offsets_topic: InternalTopicSettings,
+    pub(crate) transaction_topic: InternalTopicSettings,
+    pub(crate) groups: GroupSettings,
     pub(crate) producer_id_expiration_ms: i64,
     pub(crate) producer_id_expiration_check_ms: i64,
     pub(crate) retention_check_ms: i64,
@@ -238,6 +256,29 @@ pub(crate) struct TransactionSettings {
     pub(crate) add_partitions_retry_ms: i64,
     /// `add.partitions.to.txn.retry.backoff.max.ms`
     pub(crate) add_partitions_retry_max_ms: i64,
+}
+
+/// How a topic of Kafka's own is created.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct InternalTopicSettings {
+    pub(crate) partitions: i32,
+    pub(crate) replication_factor: i16,
+    pub(crate) segment_bytes: i64,
+}
+
+/// What the group coordinator goes by (Java: `GroupCoordinatorConfig`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct GroupSettings {
+    /// `group.initial.rebalance.delay.ms`: how long a new group waits for more members.
+    pub(crate) initial_rebalance_delay_ms: i64,
+    pub(crate) session_timeout_min_ms: i64,
+    pub(crate) session_timeout_max_ms: i64,
+    /// `group.max.size`
+    pub(crate) members_max: usize,
+    /// `offset.metadata.max.bytes`; Kafka counts characters of UTF-16.
+    pub(crate) offset_metadata_max: usize,
+    pub(crate) offsets_retention_ms: i64,
+    pub(crate) offsets_retention_check_ms: i64,
 }
 
 #[cfg(test)]

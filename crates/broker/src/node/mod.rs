@@ -9,6 +9,7 @@ mod memory;
 
 use std::net::SocketAddr;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use tokio::sync::mpsc;
 
@@ -38,6 +39,8 @@ pub(crate) struct Node {
     /// Accepts connections, and reads nothing.
     pub(crate) deaf: Switch,
     running: Mutex<Option<Running>>,
+    /// How often it has been started.
+    starts: AtomicU32,
 }
 
 /// What a running node consists of.
@@ -61,6 +64,7 @@ impl Node {
             frozen: Switch::off(),
             deaf: Switch::off(),
             running: Mutex::new(None),
+            starts: AtomicU32::new(0),
         }
     }
 
@@ -68,7 +72,13 @@ impl Node {
         lock(&self.running).is_some()
     }
 
+    /// Which life this is, counted from 1; `None` while the node is down.
+    pub(crate) fn incarnation(&self) -> Option<u32> {
+        self.is_running().then(|| self.starts.load(Ordering::Acquire))
+    }
+
     pub(crate) fn set_running(&self, running: Running) {
+        self.starts.fetch_add(1, Ordering::AcqRel);
         *lock(&self.running) = Some(running);
     }
 

@@ -1,6 +1,7 @@
 //! What the cluster as a whole knows: nodes, topics, configuration, producer ids. Pure; one lock guards it.
 
 mod alter;
+mod coordinators;
 mod features;
 mod leadership;
 mod partition;
@@ -13,6 +14,7 @@ use std::sync::Arc;
 use milena_protocol::{ByteStr, ErrorCode, Uuid};
 
 pub(crate) use alter::{AlterOperation, Alteration, Resource};
+pub(crate) use coordinators::InternalTopic;
 pub(crate) use features::{FEATURES, Features};
 pub(crate) use leadership::Leadership;
 pub(crate) use partition::{Partition, PartitionState, ProduceError, ProduceTerms, Produced};
@@ -157,15 +159,6 @@ impl ClusterState {
         producer_id
     }
 
-    /// The coordinator of a key: the node that would lead its partition of an internal topic with so many partitions.
-    ///
-    /// `None` while no node is alive.
-    pub(crate) fn coordinator(&self, key: &str, partitions: i32) -> Option<&NodeInfo> {
-        let partition = java_hash(key).unsigned_abs() as usize % partitions.max(1) as usize;
-        let alive: Vec<_> = self.nodes().filter(|info| info.alive).collect();
-        alive.get(partition % alive.len().max(1)).copied()
-    }
-
     fn places(&self) -> Vec<Place> {
         let place = |info: &NodeInfo| Place {
             node: info.node,
@@ -173,15 +166,6 @@ impl ClusterState {
             alive: info.alive,
         };
         self.nodes().map(place).collect()
-    }
-}
-
-/// `String.hashCode` of Java, which spreads groups over the partitions of `__consumer_offsets`; its absolute value is
-/// taken as `Utils.abs` does: that of the smallest number is 0.
-fn java_hash(text: &str) -> i32 {
-    match text.encode_utf16().fold(0i32, |hash, unit| hash.wrapping_mul(31).wrapping_add(i32::from(unit))) {
-        i32::MIN => 0,
-        hash => hash,
     }
 }
 

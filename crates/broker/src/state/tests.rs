@@ -120,29 +120,3 @@ fn producer_ids_are_never_given_twice() {
     let ids: std::collections::BTreeSet<_> = (0..100).map(|_| state.new_producer_id()).collect();
     assert_eq!(ids.len(), 100);
 }
-
-#[test]
-fn a_coordinator_is_alive_and_the_same_for_the_same_key() {
-    let mut state = state();
-    let owner = |state: &ClusterState, key: &str| state.coordinator(key, 50).map(|info| info.node);
-    let first = owner(&state, "group-1").expect("somebody is alive");
-    assert_eq!(owner(&state, "group-1"), Some(first));
-    let spread: std::collections::BTreeSet<_> =
-        (0..50).filter_map(|index| owner(&state, &format!("group-{index}"))).collect();
-    assert_eq!(spread.len(), 3);
-    state.set_alive(first, false);
-    assert!(owner(&state, "group-1").is_some_and(|node| node != first));
-    (1..=3).for_each(|node| state.set_alive(node, false));
-    assert_eq!((owner(&state, "group-1"), state.controller()), (None, -1));
-}
-
-#[test]
-fn keys_are_hashed_as_java_does() {
-    assert_eq!(java_hash(""), 0);
-    assert_eq!(java_hash("abc"), 96_354);
-    assert_eq!(
-        java_hash("polygenelubricants"),
-        0,
-        "its hash is the smallest number, whose absolute value is 0"
-    );
-}

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use milena_protocol::{ByteStr, ErrorCode, Uuid};
 
 use super::placement::place;
-use super::{AdminError, ClusterState, Leadership, Partition, Topic};
+use super::{AdminError, ClusterState, InternalTopic, Leadership, Partition, Topic};
 use crate::NodeId;
 use crate::config::{Layer, Source, TOPIC_KEYS, Values, check_topic_overrides};
 
@@ -84,6 +84,9 @@ impl ClusterState {
         name: &ByteStr,
         now_ms: i64,
     ) -> Result<(), AdminError> {
+        if let Some(topic) = InternalTopic::by_name(name) {
+            return self.ensure_internal_topic(topic, now_ms);
+        }
         let new =
             NewTopic { name: name.clone(), partitions: -1, replication_factor: -1, ..NewTopic::default() };
         self.create_topic(&new, false, now_ms).map(drop)
