@@ -11,7 +11,7 @@ use crate::config::ClientConfig;
 use crate::connection::{self, ApiVersions, Connection, ConnectionError, ConnectionWatch, RequestError};
 use crate::env::{Env, Task};
 use crate::metadata::{self, Broker, MetadataHandle};
-use crate::metrics::{ClientKind, Metrics, Snapshot};
+use crate::metrics::{ClientKind, Metrics, Shielded, Snapshot};
 use crate::pool::BrokerPool;
 
 /// A client of one cluster; cheap to clone. Its metadata task ends with the last clone.
@@ -65,7 +65,8 @@ impl Client {
     }
 
     /// A client that connects in the background and keeps trying for as long as it lives.
-    pub fn new(config: ClientConfig, env: Env) -> Self {
+    pub fn new(mut config: ClientConfig, env: Env) -> Self {
+        config.observer = config.observer.map(Shielded::new);
         let config = Arc::new(config);
         let metrics = Metrics::new(config.metrics_sampling);
         let started_at = env.now();

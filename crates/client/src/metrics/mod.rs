@@ -25,6 +25,7 @@ mod window;
 pub use connection::{ClientKind, ConnectionMetrics};
 pub use consumer::{ConsumerMetrics, ConsumerOperation, TopicFetch};
 pub use histogram::{Histogram, HistogramSnapshot};
+pub(crate) use observer::Shielded;
 pub use observer::{
     BatchAcknowledged, BatchFailed, BatchRetried, Connected, Disconnected, MetadataUpdated, Observer,
     RecordsFetched, RequestCompleted, Throttled,

@@ -1,11 +1,13 @@
 use std::fmt::Display;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
 /// Told of single events, once per connection, request or batch, never per record.
 ///
 /// For tracing, for metrics of another shape than Kafka's, for tests. Methods do nothing unless
-/// implemented. They run on the client's own tasks: they should be quick and must not block.
+/// implemented. They run on the client's own tasks: they should be quick and must not block. A panic in
+/// one is logged and harms nobody.
 ///
 /// ```
 /// use std::sync::atomic::{AtomicU64, Ordering};
@@ -181,6 +183,21 @@ pub struct RecordsFetched<'a> {
 /// An observer of nothing.
 impl Observer for () {}
 
+/// An observer whose panics end here: they must not take the client's tasks with them.
+pub(crate) struct Shielded(Arc<dyn Observer>);
+
+impl Shielded {
+    pub(crate) fn new(observer: Arc<dyn Observer>) -> Arc<dyn Observer> {
+        Arc::new(Self(observer))
+    }
+
+    fn call(&self, call: impl FnOnce(&dyn Observer)) {
+        if catch_unwind(AssertUnwindSafe(|| call(&*self.0))).is_err() {
+            tracing::error!("the observer panicked");
+        }
+    }
+}
+
 /// Forwards every event to another observer, or to several in order.
 macro_rules! forward {
     ($($event:ident: $type:ty),+ $(,)?) => {
@@ -190,6 +207,10 @@ macro_rules! forward {
 
         impl<O: Observer> Observer for Vec<O> {
             $( fn $event(&self, event: &$type) { self.iter().for_each(|observer| observer.$event(event)); } )+
+        }
+
+        impl Observer for Shielded {
+            $( fn $event(&self, event: &$type) { self.call(|observer| observer.$event(event)); } )+
         }
     };
 }
@@ -236,5 +257,28 @@ mod tests {
         for log in logs {
             assert_eq!(*log.0.lock().unwrap(), ["orders-3: too large"]);
         }
+    }
+
+    struct Panicking;
+
+    impl Observer for Panicking {
+        fn on_metadata_updated(&self, _: &MetadataUpdated) {
+            panic!("the observer's own affair");
+        }
+    }
+
+    #[test]
+    fn a_shielded_observer_panics_for_itself_and_gets_every_event() {
+        let event = MetadataUpdated { brokers: 1, topics: 1, leaderless_partitions: 0 };
+        Shielded::new(Arc::new(Panicking)).on_metadata_updated(&event);
+        let log = Arc::new(Log::default());
+        Shielded::new(log.clone()).on_batch_failed(&BatchFailed {
+            topic: "orders",
+            partition: 3,
+            records: 7,
+            possibly_written: false,
+            reason: &"too large",
+        });
+        assert_eq!(*log.0.lock().unwrap(), ["orders-3: too large"]);
     }
 }
