@@ -9,6 +9,8 @@ mod connect;
 mod lists;
 mod request;
 mod split;
+#[cfg(test)]
+mod tests;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};

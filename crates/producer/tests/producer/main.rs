@@ -17,3 +17,4 @@ mod scripted;
 mod sizes;
 mod support;
 mod topics;
+mod user_code;

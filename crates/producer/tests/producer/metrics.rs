@@ -1,6 +1,9 @@
 //! What is counted, under Kafka's names.
 
+use std::sync::{Arc, Mutex};
+
 use milena_broker::{ApiKey, Cluster, ErrorCode, TopicSpec};
+use milena_client::metrics::{Connected, Disconnected, Observer, RequestCompleted};
 use milena_producer::{ProducerConfig, Record};
 
 use crate::support::*;
@@ -64,6 +67,72 @@ async fn what_happens_is_counted() {
         let of_topic = [("topic", TOPIC)];
         let metrics = world.producer.metrics();
         assert_eq!(metrics.value("producer-topic-metrics", "record-error-total", &of_topic), Some(4.0));
+    })
+    .await;
+}
+
+/// Notes what it is told of the connections over which records go.
+#[derive(Default)]
+struct Connections(Mutex<Vec<String>>);
+
+impl Connections {
+    fn note(&self, what: String) {
+        self.0.lock().expect("no panic").push(what);
+    }
+}
+
+impl Observer for Connections {
+    fn on_connected(&self, event: &Connected<'_>) {
+        self.note(format!("connected to {:?}", event.node));
+    }
+
+    fn on_disconnected(&self, event: &Disconnected<'_>) {
+        self.note(format!("disconnected from {:?}", event.node));
+    }
+
+    fn on_request_completed(&self, event: &RequestCompleted<'_>) {
+        if event.api == "Produce" {
+            let answered = if event.response_bytes.is_some() { "answered" } else { "lost" };
+            self.note(format!("{} {answered} by {:?}", event.api, event.node));
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_producers_connections_are_counted_and_told() {
+    patiently(async {
+        let told = Arc::new(Connections::default());
+        let observer = told.clone();
+        let observe = |client: &mut milena_client::ClientConfig| client.observer = Some(observer);
+        let world = World::start_with_client(|cluster| cluster, observe, |_| {}).await;
+        assert_eq!(value(&world, "connection-count"), 0.0);
+        acks(world.send_batch(1).await).await;
+        world.cluster.faults().on(ApiKey::Produce).delay_answer(ms(250));
+        acks(world.send_batch(1).await).await;
+        assert_eq!(value(&world, "connection-count"), 1.0);
+        assert_eq!(value(&world, "connection-creation-total"), 1.0);
+        assert_eq!(value(&world, "request-total"), 2.0);
+        assert!((100.0..200.0).contains(&value(&world, "request-latency-avg")), "of 0 and 250 ms");
+        let of_node = [("node-id", "node-1")];
+        let metrics = world.producer.metrics();
+        assert_eq!(metrics.value("producer-node-metrics", "request-total", &of_node), Some(2.0));
+
+        world.cluster.faults().on(ApiKey::Produce).lose_answer();
+        acks(world.send_batch(1).await).await;
+        assert_eq!(value(&world, "connection-close-total"), 1.0);
+        let told = told.0.lock().expect("no panic").clone();
+        let of_the_producer: Vec<_> = told.iter().skip_while(|what| !what.starts_with("Produce")).collect();
+        assert_eq!(
+            of_the_producer,
+            [
+                "Produce answered by Some(1)",
+                "Produce answered by Some(1)",
+                "Produce lost by Some(1)",
+                "disconnected from Some(1)",
+                "connected to Some(1)",
+                "Produce answered by Some(1)"
+            ]
+        );
     })
     .await;
 }

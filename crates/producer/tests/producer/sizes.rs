@@ -17,12 +17,71 @@ async fn a_record_beyond_the_clients_limit_is_refused_and_the_limit_is_named() {
         let world = World::start().await;
         let value = vec![b'x'; 1 << 20];
         let error = world.producer.send(Record::to(TOPIC).value(&value)).await.expect_err("too large");
-        assert!(matches!(error, SendError::RecordTooLarge { limit_name: "max.request.size", .. }), "{error}");
-        assert!(error.to_string().contains("raise max.request.size"), "{error}");
+        let SendError::RecordTooLarge { record_bytes, limit_name: "max.request.size", .. } = error else {
+            panic!("{error}");
+        };
+        assert!((1 << 20..(1 << 20) + 100).contains(&record_bytes), "{record_bytes}");
+        let words = format!("a record of {record_bytes} bytes exceeds max.request.size (1048576 bytes); raise max.request.size");
+        assert!(error.to_string().contains(&words), "{error}");
+        // Before anything is waited for, and before the topic is known.
+        let began = world.env().now();
+        let record = Record::to("unknown").value(&value);
+        assert!(matches!(world.producer.send(record).await, Err(SendError::RecordTooLarge { .. })));
+        assert_eq!(world.env().now(), began);
         // Headers count, too.
         let record = Record::to(TOPIC).header("h", &value);
         assert!(world.producer.send(record).await.is_err());
         acks(world.send_batch(1).await).await;
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_beyond_the_buffer_is_refused_and_the_buffer_is_named() {
+    patiently(async {
+        let small = |config: &mut milena_producer::ProducerConfig| config.buffer_memory = 20_000;
+        let world = World::start_with(|cluster| cluster, small).await;
+        let error = world.producer.send(Record::to(TOPIC).value(&[b'x'; 20_000])).await;
+        let error = error.expect_err("it would never fit").to_string();
+        assert!(error.contains("exceeds buffer.memory (20000 bytes); raise buffer.memory"), "{error}");
+    })
+    .await;
+}
+
+/// Java takes `batch.size=0` to turn batching off.
+#[tokio::test(start_paused = true)]
+async fn without_a_batch_size_every_record_is_a_batch_and_does_not_linger() {
+    patiently(async {
+        let configure = |config: &mut milena_producer::ProducerConfig| {
+            config.batch_size = 0;
+            (config.linger, config.delivery_timeout) = (secs(60), secs(100));
+        };
+        let world = World::start_with(|cluster| cluster, configure).await;
+        let began = world.env().now();
+        let mut sent = Vec::new();
+        for _ in 0..10 {
+            sent.push(world.send().await);
+        }
+        acks(sent).await;
+        assert!(world.env().now() - began < secs(1), "{:?}", world.env().now() - began);
+        assert_eq!(world.log(0).batches.len(), 10);
+        assert_eq!(world.values(0), (0..10).collect::<Vec<_>>());
+        assert_eq!(world.producer.buffer_available_bytes(), world.producer.config().buffer_memory);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_record_that_fills_a_batch_does_not_linger() {
+    patiently(async {
+        let linger = |config: &mut milena_producer::ProducerConfig| {
+            (config.linger, config.delivery_timeout) = (secs(60), secs(100));
+        };
+        let world = World::start_with(|cluster| cluster, linger).await;
+        let began = world.env().now();
+        let large = world.producer.send(Record::to(TOPIC).value(&[b'x'; 20_000])).await.expect("accepted");
+        acks(vec![large]).await;
+        assert!(world.env().now() - began < secs(1), "{:?}", world.env().now() - began);
     })
     .await;
 }
