@@ -85,6 +85,19 @@ pub enum RecvError {
         /// What happened.
         error: RequestError,
     },
+    /// A task in the background panicked: a connector, a `tracing` subscriber, or a bug of this crate.
+    ///
+    /// The task was started again, and has lost nothing: what it had not handed over is fetched once more. Where it was working on
+    /// one partition, that one stands still.
+    #[error("{}{task} panicked: {message}{}", of(.partition.as_ref()), resume_hint(.partition.as_ref()))]
+    Panicked {
+        /// The partition that stands still, if one does.
+        partition: Option<TopicPartition>,
+        /// What the task was doing.
+        task: String,
+        /// What the panic said.
+        message: String,
+    },
     /// No partition is assigned, so that nothing can come.
     #[error("no partition is assigned; call assign first")]
     NothingAssigned,
@@ -103,6 +116,17 @@ fn go_past(next_offset: Option<i64>) -> String {
     next_offset.map_or_else(String::new, |offset| format!(", or seek to {offset} to go past it"))
 }
 
+fn of(partition: Option<&TopicPartition>) -> String {
+    partition.map_or_else(String::new, |partition| format!("{partition}: "))
+}
+
+fn resume_hint(partition: Option<&TopicPartition>) -> &'static str {
+    match partition {
+        Some(_) => "; resume to try again",
+        None => "; it was started again",
+    }
+}
+
 impl RecvError {
     /// The partition that stands still.
     pub fn partition(&self) -> Option<&TopicPartition> {
@@ -113,6 +137,7 @@ impl RecvError {
             | Self::Corrupt { partition, .. }
             | Self::BatchTooLarge { partition, .. }
             | Self::Refused { partition, .. } => Some(partition),
+            Self::Panicked { partition, .. } => partition.as_ref(),
             Self::Broker { .. } | Self::NothingAssigned => None,
         }
     }
@@ -120,7 +145,7 @@ impl RecvError {
     /// Whether the same read may succeed later without a change by the application: `resume` the partition to try.
     pub fn is_retriable(&self) -> bool {
         match self {
-            Self::Corrupt { .. } | Self::Broker { .. } => true,
+            Self::Corrupt { .. } | Self::Broker { .. } | Self::Panicked { .. } => true,
             // Permissions are granted while clients run.
             Self::Refused { code, .. } => code.is_retriable() || *code == ErrorCode::TopicAuthorizationFailed,
             _ => false,
@@ -153,6 +178,9 @@ pub enum OffsetsError {
     /// A request failed for good.
     #[error(transparent)]
     Request(#[from] RequestError),
+    /// A task that asked panicked: a connector, a `tracing` subscriber, or a bug of this crate.
+    #[error("asking for offsets panicked: {0}")]
+    Panicked(String),
     /// Not all leaders answered in time.
     #[error(
         "offsets of {partition}{} are not known after {} ms{}",
@@ -177,6 +205,7 @@ impl OffsetsError {
             Self::Refused { code, .. } => code.is_retriable(),
             Self::Request(error) => error.is_retriable(),
             Self::Timeout { .. } => true,
+            Self::Panicked(_) => false,
         }
     }
 

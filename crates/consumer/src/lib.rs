@@ -13,6 +13,7 @@ mod error;
 mod fetch;
 mod manager;
 mod offsets;
+mod panics;
 mod polled;
 mod pool;
 mod record;

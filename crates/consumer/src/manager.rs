@@ -6,13 +6,23 @@ use std::sync::Arc;
 use milena_client::TopicPartition;
 use milena_client::env::Task;
 
-use crate::core::{Action, Answer, Asked, LoopId, Question};
-use crate::fetch::FetchLoop;
-use crate::offsets;
+use crate::core::{Action, Answer, Asked, LoopId, Question, Subscription};
 use crate::shared::Shared;
+use crate::{fetch, offsets, panics};
 
-/// Runs until the consumer is closed, and ends when its fetch loops have.
+/// Runs until the consumer is closed, and ends when its fetch loops have. After a panic it begins anew, and with it all tasks that
+/// it started.
 pub(crate) async fn run(shared: Arc<Shared>) {
+    let mut panics = 0;
+    while let Err(message) = panics::catch(manage(shared.clone())).await {
+        shared.with(Subscription::handle_manager_restart);
+        shared.tell_panic("looking after fetch loops and positions".to_owned(), message);
+        panics += 1;
+        shared.pause_after_panic(panics).await;
+    }
+}
+
+async fn manage(shared: Arc<Shared>) {
     let mut manager = Manager { shared: shared.clone(), loops: BTreeMap::new(), questions: Vec::new() };
     let env = shared.client.env().clone();
     let metadata = shared.client.metadata().clone();
@@ -59,8 +69,7 @@ impl Manager {
                 for id in ids {
                     self.loops.entry(id).or_insert_with(|| {
                         let bell = self.shared.add_loop(id);
-                        let fetch_loop = FetchLoop::new(self.shared.clone(), id, bell);
-                        self.shared.client.env().spawn(fetch_loop.run())
+                        self.shared.client.env().spawn(fetch::run(self.shared.clone(), id, bell))
                     });
                 }
             }
@@ -78,20 +87,36 @@ impl Manager {
         for ((node_id, is_epoch_end), questions) in by_request {
             let shared = self.shared.clone();
             let task = self.shared.client.env().spawn(async move {
-                let answers = match is_epoch_end {
-                    true => offsets::ask_epoch_ends(&shared, node_id, &questions).await,
-                    false => offsets::ask_offsets(&shared, node_id, &questions).await,
-                };
-                let env = shared.client.env();
-                let (now, unit_random) = (env.now(), env.random_unit());
-                shared.with(|subscription| {
-                    for (partition, asked) in &questions {
-                        let answer = answers.get(partition).copied().unwrap_or(Answer::None);
-                        subscription.handle_answer(partition, *asked, answer, now, unit_random);
-                    }
-                });
+                if let Err(message) = panics::catch(ask(&shared, node_id, is_epoch_end, &questions)).await {
+                    take_answers(&shared, &questions, &BTreeMap::new());
+                    shared.tell_panic(format!("asking broker {node_id} for offsets"), message);
+                }
             });
             self.questions.push(task);
         }
     }
+}
+
+async fn ask(shared: &Shared, node_id: i32, is_epoch_end: bool, questions: &[(TopicPartition, Asked)]) {
+    let answers = match is_epoch_end {
+        true => offsets::ask_epoch_ends(shared, node_id, questions).await,
+        false => offsets::ask_offsets(shared, node_id, questions).await,
+    };
+    take_answers(shared, questions, &answers);
+}
+
+/// Takes the answers; a question without one is asked again.
+fn take_answers(
+    shared: &Shared,
+    questions: &[(TopicPartition, Asked)],
+    answers: &BTreeMap<TopicPartition, Answer>,
+) {
+    let env = shared.client.env();
+    let (now, unit_random) = (env.now(), env.random_unit());
+    shared.with(|subscription| {
+        for (partition, asked) in questions {
+            let answer = answers.get(partition).copied().unwrap_or(Answer::None);
+            subscription.handle_answer(partition, *asked, answer, now, unit_random);
+        }
+    });
 }

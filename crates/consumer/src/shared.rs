@@ -12,7 +12,7 @@ use tokio::sync::{Notify, watch};
 
 use crate::config::ConsumerConfig;
 use crate::core::{Delivery, Effects, LoopId, Subscription, SubscriptionConfig};
-use crate::decode;
+use crate::{decode, panics};
 
 /// The subscription behind one lock, which is taken once per fetch and per batch, and never held across a suspension; and the
 /// bells of those who wait for a change in it.
@@ -101,6 +101,21 @@ impl Shared {
         let result = change(&mut state.subscription);
         self.ring(state);
         result
+    }
+
+    /// Tells that a task in the background panicked: first the application, since telling a `tracing` subscriber may panic.
+    pub(crate) fn tell_panic(&self, task: String, message: String) {
+        self.with(|subscription| subscription.handle_panic(task.clone(), message.clone()));
+        panics::ignore(|| {
+            tracing::error!(task, message, "a task of the consumer panicked; it is started again")
+        });
+    }
+
+    /// Waits before a task that panicked is started again, or for the consumer to be closed. `panics` is how many there were.
+    pub(crate) async fn pause_after_panic(&self, panics: u32) {
+        let env = self.client.env();
+        let pause = self.client.config().reconnect_backoff.delay(panics, env.random_unit());
+        env.timeout_at(env.deadline_after(pause), self.closing()).await;
     }
 
     /// What comes next for the application, or a wake-up of `cx` when there is something.

@@ -1,6 +1,6 @@
 use super::*;
 use crate::core::{Decoded, Fetched};
-use crate::decode::Decoder;
+use crate::decode::{Decode, Decoder};
 use crate::pool::FrameReturn;
 use crate::testing::{LogBatch, log};
 use bytes::Bytes;

@@ -16,6 +16,7 @@ use milena_client::{Client, TopicMetadata, TopicPartition};
 use crate::batch::RecordBatch;
 use crate::config::{ConsumerConfig, InvalidConfig};
 use crate::core::{OffsetLookup, Position, Seek};
+use crate::decode::{Decode, Decoder};
 use crate::error::{NotAssigned, RecvError};
 use crate::shared::Shared;
 use crate::{decode, manager};
@@ -72,11 +73,20 @@ impl Consumer {
     /// # Panics
     /// Outside of a tokio runtime.
     pub fn new(client: Client, config: ConsumerConfig) -> Result<Self, InvalidConfig> {
+        Self::start(client, config, Decoder::configured)
+    }
+
+    /// Starts the tasks; `decoder` makes what decodes, and makes it again after a panic.
+    fn start<D: Decode + Send + 'static>(
+        client: Client,
+        config: ConsumerConfig,
+        decoder: impl Fn(&ConsumerConfig) -> D + Send + Sync + 'static,
+    ) -> Result<Self, InvalidConfig> {
         config.validate()?;
         let env = client.env().clone();
         let shared = Arc::new(Shared::new(client, config));
         let manager = env.spawn(manager::run(shared.clone()));
-        let decoder = env.spawn(decode::run(shared.clone()));
+        let decoder = env.spawn(decode::run(shared.clone(), decoder));
         Ok(Self {
             shared,
             interests: BTreeMap::new(),

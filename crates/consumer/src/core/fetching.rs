@@ -297,6 +297,13 @@ impl Fetching {
         }
     }
 
+    /// What the decoder had is lost. Ends there with an error; returns what is dropped.
+    pub(crate) fn handle_decoder_panic(&mut self, error: RecvError) -> Buffers {
+        self.decoding = false;
+        self.stop(error);
+        Buffers { buffered: std::mem::take(&mut self.buffered), ready: VecDeque::new() }
+    }
+
     /// Whether [`Self::pop`] has something.
     pub(crate) fn has_next(&self) -> bool {
         !self.ready.is_empty() || (self.is_drained() && matches!(self.next, NextFetch::Stopped { .. }))

@@ -6,8 +6,10 @@ use milena_client::TopicPartition;
 use milena_records::{Batch, Compression, RecordSection, RecordsError, Scratch};
 
 use crate::batch::{RecordBatch, Section};
+use crate::config::ConsumerConfig;
 use crate::core::{Decoded, Disorder, Fetched, Generation, Position};
 use crate::error::RecvError;
+use crate::panics;
 use crate::pool::BufferPool;
 use crate::shared::Shared;
 
@@ -18,10 +20,20 @@ pub(crate) const AHEAD_BYTES: usize = 256 * 1024;
 /// `linger` write, so that what is done per hand-over is little per record.
 const BYTES_AT_ONCE: usize = 128 * 1024;
 
-/// The task that decodes what was fetched, a little ahead of the application. Runs until it is cancelled.
-pub(crate) async fn run(shared: Arc<Shared>) {
-    let config = &shared.config;
-    let mut decoder = Decoder::new(config.check_crcs, config.decompressed_batch_bytes_max, BYTES_AT_ONCE);
+/// The task that decodes what was fetched, a little ahead of the application. Runs until it is cancelled. After a panic it goes on
+/// with a new `decoder`; the partition whose batches it was at stands still.
+pub(crate) async fn run<D: Decode>(shared: Arc<Shared>, decoder: impl Fn(&ConsumerConfig) -> D) {
+    let mut panics = 0;
+    while let Err(message) = panics::catch(decode_all(&shared, decoder(&shared.config))).await {
+        let told = message.clone();
+        shared.with(|subscription| subscription.handle_decoder_panic(told));
+        panics::ignore(|| tracing::error!(message, "decoding panicked; it goes on with the next partition"));
+        panics += 1;
+        shared.pause_after_panic(panics).await;
+    }
+}
+
+async fn decode_all(shared: &Shared, mut decoder: impl Decode) {
     loop {
         while let Some(job) = shared.with(|subscription| subscription.poll_decode()) {
             let (ticket, fetched) = job.into_parts();
@@ -30,6 +42,12 @@ pub(crate) async fn run(shared: Arc<Shared>) {
         }
         shared.decoder.notified().await;
     }
+}
+
+/// What the task works with; another one in tests.
+pub(crate) trait Decode {
+    /// Decodes the next batches of a partition.
+    fn decode(&mut self, partition: &TopicPartition, generation: Generation, fetched: Fetched) -> Decoded;
 }
 
 /// Decodes batches; its working memory stays with it.
@@ -67,18 +85,8 @@ enum Step {
     More,
 }
 
-impl Decoder {
-    pub(crate) fn new(check_crcs: bool, decompressed_batch_bytes_max: usize, bytes_at_once: usize) -> Self {
-        Self {
-            check_crcs,
-            bytes_at_once,
-            scratch: Scratch::with_limit(decompressed_batch_bytes_max),
-            buffers: Arc::default(),
-        }
-    }
-
-    /// Decodes the next batches of a partition.
-    pub(crate) fn decode(
+impl Decode for Decoder {
+    fn decode(
         &mut self,
         partition: &TopicPartition,
         generation: Generation,
@@ -104,6 +112,21 @@ impl Decoder {
         }
         let rest = (more && error.is_none()).then_some(fetched);
         Decoded { batch, rest, error, received_bytes: progress.received_bytes }
+    }
+}
+
+impl Decoder {
+    pub(crate) fn configured(config: &ConsumerConfig) -> Self {
+        Self::new(config.check_crcs, config.decompressed_batch_bytes_max, BYTES_AT_ONCE)
+    }
+
+    pub(crate) fn new(check_crcs: bool, decompressed_batch_bytes_max: usize, bytes_at_once: usize) -> Self {
+        Self {
+            check_crcs,
+            bytes_at_once,
+            scratch: Scratch::with_limit(decompressed_batch_bytes_max),
+            buffers: Arc::default(),
+        }
     }
 
     /// Why nothing of batches that are out of order can be used: some of them would come twice, or never. Unless a checksum says

@@ -1,8 +1,14 @@
 use bytes::Bytes;
+use milena_client::metadata::{Broker, PartitionMetadata};
+use milena_client::{Address, Client, ClientConfig, Env, Metadata, TopicMetadata};
+use milena_protocol::{ErrorCode, Uuid};
 use milena_records::Batches;
 
 use super::*;
-use crate::core::{AbortedFilter, AbortedTransaction, outline};
+use crate::core::{
+    AbortedFilter, AbortedTransaction, Delivery, EpochChecks, FetchDecision, FetchedData, Lane, LoopId,
+    PartitionAnswer, Seek, Watermarks, outline,
+};
 use crate::pool::{FrameLease, FrameReturn};
 use crate::testing::{LogBatch, log, marker};
 
@@ -216,6 +222,89 @@ fn a_frame_goes_back_when_the_last_record_of_it_is_dropped() {
         drop(decoded);
         assert_eq!(home.pop().is_some(), is_sliced, "{compression}");
     }
+}
+
+/// Decodes all but partition 0.
+struct Touchy(Decoder);
+
+impl Decode for Touchy {
+    fn decode(&mut self, partition: &TopicPartition, generation: Generation, fetched: Fetched) -> Decoded {
+        assert_ne!(partition.partition, 0, "it is touchy");
+        self.0.decode(partition, generation, fetched)
+    }
+}
+
+/// Both partitions of a topic are fetched; there is no broker that more could be fetched from.
+fn both_partitions_fetched(shared: &Shared) {
+    let node = PartitionMetadata {
+        leader: Some(1),
+        leader_epoch: Some(0),
+        replicas: vec![1],
+        in_sync_replicas: vec![1],
+        offline_replicas: Vec::new(),
+        error: ErrorCode::None,
+    };
+    let topic = TopicMetadata {
+        name: "t".into(),
+        topic_id: Uuid([1; 16]),
+        is_internal: false,
+        error: ErrorCode::None,
+        partitions: vec![node.clone(), node],
+    };
+    let mut metadata = Metadata { version: 1, ..Metadata::default() };
+    let broker = Broker { node_id: 1, address: Address::new("broker", 9_092), rack: None };
+    metadata.brokers.insert(1, broker);
+    metadata.topics.insert("t".into(), Arc::new(topic));
+    let partitions = [0, 1].map(|partition| TopicPartition::new("t", partition));
+    let now = shared.client.env().now();
+    shared.with(|subscription| {
+        subscription.handle_metadata(Arc::new(metadata));
+        subscription.assign(partitions.clone().into());
+        for partition in &partitions {
+            subscription.seek(partition, Seek::To(Position::new(0))).unwrap();
+        }
+        let id = LoopId { node_id: 1, lane: Lane::Main };
+        let FetchDecision::Send(plan) = subscription.poll_fetch(id, EpochChecks::InFetch, now) else {
+            panic!("there is nothing to fetch")
+        };
+        let answer = |partition: &TopicPartition| PartitionAnswer {
+            partition: partition.clone(),
+            error: ErrorCode::None,
+            watermarks: Watermarks::default(),
+            diverging: None,
+            preferred_read_replica: None,
+            data: Some(FetchedData {
+                fetched: fetched(LogBatch::new(0, 5).encode(), 0),
+                end: Some(Position::new(5)),
+                size_bytes: 100,
+            }),
+        };
+        let answers = partitions.iter().map(answer).collect();
+        subscription.handle_fetched(1, &plan, answers, 200, now, 0.5);
+    });
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_task_goes_on_with_other_partitions_after_a_panic_which_is_told() {
+    let config = ClientConfig::new(vec![Address::new("broker", 9_092)]);
+    let client = Client::new(config, Env::builder().seed(1).build());
+    let shared = Arc::new(Shared::new(client, ConsumerConfig::default()));
+    both_partitions_fetched(&shared);
+    let _task = shared.client.env().spawn(run(shared.clone(), |config| Touchy(Decoder::configured(config))));
+    let mut told = Vec::new();
+    while told.len() < 2 {
+        told.push(match std::future::poll_fn(|cx| shared.poll_delivery(cx)).await {
+            Delivery::Error(error) => error.to_string(),
+            Delivery::Batch { batch, .. } => format!("{}: {:?}", batch.topic_partition(), offsets(&batch)),
+        });
+    }
+    told.sort();
+    assert_eq!(told.len(), 2);
+    assert!(
+        told[0].starts_with("t-0: decoding panicked: ") && told[0].ends_with("; resume to try again"),
+        "{told:?}"
+    );
+    assert_eq!(told[1], "t-1: [0, 1, 2, 3, 4]");
 }
 
 proptest::proptest! {

@@ -35,14 +35,25 @@ use milena_protocol::messages::{FetchRequest, FetchResponse};
 
 use crate::core::session::FetchSession;
 use crate::core::{FetchDecision, FetchId, FetchPlan, LoopId, PartitionAnswer};
+use crate::panics;
 use crate::pool::{FrameLease, FrameReturn};
 use crate::shared::{LoopBell, Shared};
 
 /// How long a consumer that is being closed waits for a broker to forget its session.
 const SESSION_CLOSE_GRACE: Duration = Duration::from_millis(100);
 
-/// The task that fetches from one broker, on one of its lanes.
-pub(crate) struct FetchLoop {
+/// The task that fetches from one broker, on one of its lanes: until the consumer is closed, through panics.
+pub(crate) async fn run(shared: Arc<Shared>, id: LoopId, bell: Arc<LoopBell>) {
+    let mut panics = 0;
+    let fetch = || panics::catch(FetchLoop::new(shared.clone(), id, bell.clone()).run());
+    while let Err(message) = fetch().await {
+        shared.tell_panic(format!("fetching from broker {}", id.node_id), message);
+        panics += 1;
+        shared.pause_after_panic(panics).await;
+    }
+}
+
+struct FetchLoop {
     shared: Arc<Shared>,
     env: Env,
     id: LoopId,
@@ -65,7 +76,7 @@ enum Leave {
 }
 
 impl FetchLoop {
-    pub(crate) fn new(shared: Arc<Shared>, id: LoopId, bell: Arc<LoopBell>) -> Self {
+    fn new(shared: Arc<Shared>, id: LoopId, bell: Arc<LoopBell>) -> Self {
         let env = shared.client.env().clone();
         Self {
             timer: env.timer(),
@@ -80,8 +91,7 @@ impl FetchLoop {
         }
     }
 
-    /// Fetches until the consumer is closed.
-    pub(crate) async fn run(mut self) {
+    async fn run(mut self) {
         while !self.shared.is_closing() {
             let connected = tokio::select! {
                 biased;
@@ -178,8 +188,8 @@ impl FetchLoop {
                     self.in_flight = Some(plan.fetch_id);
                     self.send(connection, plan)?;
                     let Some(response) = self.receive(connection).await? else { continue };
-                    self.in_flight = None;
                     self.handle(connection, response).await?;
+                    self.in_flight = None;
                 }
                 FetchDecision::Wait(until) => {
                     let unused_until =
@@ -387,7 +397,7 @@ impl FetchLoop {
     }
 }
 
-/// Wherever the task was cancelled, what it waited for can be fetched by another.
+/// Wherever the task was cancelled or panicked, what it waited for can be fetched by another.
 impl Drop for FetchLoop {
     fn drop(&mut self) {
         if let Some(fetch_id) = self.in_flight {

@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 
 use super::wire::{self, Listed, Lookup};
 use crate::error::OffsetsError;
+use crate::panics;
 use crate::shared::Shared;
 
 /// What is asked: a timestamp, or a number that stands for something else, by partition.
@@ -88,9 +89,12 @@ async fn round(
     let ask = |(address, lookups)| {
         let (shared, answers) = (shared.clone(), answers.clone());
         shared.client.env().clone().spawn(async move {
-            let answer = wire::list_offsets(&shared, &address, lookups).await;
+            let answer = match panics::catch(wire::list_offsets(&shared, &address, lookups)).await {
+                Ok(answer) => answer.map_err(OffsetsError::from),
+                Err(message) => Err(OffsetsError::Panicked(message)),
+            };
             // The query may have been dropped: then nobody listens.
-            let _ = answers.send(answer.map_err(OffsetsError::from)).await;
+            let _ = answers.send(answer).await;
         })
     };
     let _asking: Vec<_> = by_leader.into_iter().map(ask).collect();

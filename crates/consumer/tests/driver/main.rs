@@ -7,5 +7,6 @@ mod faults;
 mod metrics;
 mod offsets;
 mod old_brokers;
+mod panics;
 mod reading;
 mod support;

@@ -6,10 +6,7 @@ use std::time::Duration;
 
 use futures_core::Stream;
 use milena_broker::{ApiKey, Cluster, TopicSpec};
-use milena_client::Target;
 use milena_consumer::{ConsumerConfig, RecvError};
-use milena_protocol::messages::CreatePartitionsRequest;
-use milena_protocol::messages::create_partitions_request::CreatePartitionsTopic;
 use milena_records::Compression;
 
 use crate::support::*;
@@ -244,9 +241,7 @@ async fn a_topic_is_assigned_whole_and_followed_as_it_grows() {
     let mut consumer =
         milena_consumer::Consumer::new(world.client.clone(), ConsumerConfig::default()).unwrap();
     assert_eq!(patiently(consumer.assign_topic("t")).await.unwrap(), 1);
-    let grow = CreatePartitionsTopic { name: "t".into(), count: 2, assignments: None, ..Default::default() };
-    let request = CreatePartitionsRequest { topics: vec![grow], timeout_ms: 1_000, ..Default::default() };
-    world.client.call(Target::Controller, request, PATIENCE, |_| Ok(())).await.unwrap();
+    world.grow("t", 2).await;
     // Before the consumer has heard of it; and the policy is: latest.
     world.produce(&tp("t", 1), 5).await;
     expect_offset(&mut consumer, 0).await;

@@ -7,10 +7,11 @@ use std::time::Duration;
 use bytes::BytesMut;
 use milena_broker::{Cluster, ClusterBuilder, Dialer};
 use milena_client::env::{Connecting, Connector, Stream};
-use milena_client::{Address, Client, ClientConfig, Env};
+use milena_client::{Address, Client, ClientConfig, Env, Target};
 use milena_consumer::{Consumer, ConsumerConfig, OffsetReset, RecordBatch, RecvError, TopicPartition};
-use milena_protocol::messages::ProduceRequest;
+use milena_protocol::messages::create_partitions_request::CreatePartitionsTopic;
 use milena_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
+use milena_protocol::messages::{CreatePartitionsRequest, ProduceRequest};
 use milena_protocol::{ErrorCode, Records};
 use milena_records::{BatchBuilder, Codec, Compression, ProducerStamp, RecordParts, Scratch};
 
@@ -72,6 +73,15 @@ impl World {
             Records::from_segments([header, sealed.section().clone()]),
         )
         .await;
+    }
+
+    /// Gives a topic so many partitions.
+    pub(crate) async fn grow(&self, topic: &str, count: i32) {
+        let topic =
+            CreatePartitionsTopic { name: topic.into(), count, assignments: None, ..Default::default() };
+        let request =
+            CreatePartitionsRequest { topics: vec![topic], timeout_ms: 1_000, ..Default::default() };
+        self.client.call(Target::Controller, request, PATIENCE, |_| Ok(())).await.expect("it grows");
     }
 
     /// A consumer that has `partitions` assigned and reads them from the beginning.

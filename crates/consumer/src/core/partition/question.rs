@@ -124,6 +124,15 @@ impl Partition {
         };
     }
 
+    /// Whoever was asked will not be heard.
+    pub(crate) fn forget_asked(&mut self) {
+        if let State::Resetting { attempt, .. } | State::Validating { attempt, .. } = &mut self.state
+            && attempt.phase == Phase::Asked
+        {
+            attempt.ask_again();
+        }
+    }
+
     /// The question got no answer that helps; how many times in a row.
     pub(crate) fn count_question_failure(&mut self) -> u32 {
         match &mut self.state {

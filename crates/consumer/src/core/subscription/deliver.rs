@@ -37,7 +37,7 @@ pub(crate) struct Decoded {
 }
 
 /// What the job was about.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct DecodeTicket {
     partition: TopicPartition,
     generation: Generation,
@@ -89,6 +89,7 @@ impl Subscription {
             let generation = partition.generation();
             let buffered = partition.fetching_mut().and_then(|fetching| fetching.take_undecoded());
             if let Some(Buffered { fetched, frame, node_id }) = buffered {
+                self.in_decoder = Some(DecodeTicket { partition: name.clone(), generation, node_id, frame });
                 return Some(DecodeJob { partition: name, generation, fetched, node_id, frame });
             }
         }
@@ -103,6 +104,7 @@ impl Subscription {
         let paused = partition.as_ref().is_some_and(|partition| partition.is_paused());
         let Some(fetching) = partition.and_then(Partition::fetching_mut) else {
             // A seek, a reset or another assignment came between: nothing of this is wanted any more.
+            self.in_decoder = None;
             self.finish_part(frame);
             self.wake_waiting_nodes();
             return;
@@ -124,8 +126,28 @@ impl Subscription {
         }
         let rest = rest.map(|fetched| Buffered { fetched, frame, node_id });
         let dropped = fetching.handle_decoded(ready, rest, error);
+        self.in_decoder = None;
         self.drop_buffers(dropped, paused);
         self.after_transition(&name);
+    }
+
+    /// The decoder panicked over what it had. The partition stands still before that, once all before it was handed over.
+    pub(crate) fn handle_decoder_panic(&mut self, message: String) {
+        let task = "decoding".to_owned();
+        let Some(DecodeTicket { partition: name, generation, frame, .. }) = self.in_decoder.take() else {
+            return self.handle_panic(task, message);
+        };
+        self.finish_part(frame);
+        let partition =
+            self.partitions.get_mut(&name).filter(|partition| partition.generation() == generation);
+        let paused = partition.as_ref().is_some_and(|partition| partition.is_paused());
+        if let Some(fetching) = partition.and_then(Partition::fetching_mut) {
+            let error = RecvError::Panicked { partition: Some(name.clone()), task, message };
+            let dropped = fetching.handle_decoder_panic(error);
+            self.drop_buffers(dropped, paused);
+            self.after_transition(&name);
+        }
+        self.wake_waiting_nodes();
     }
 
     /// What comes next for the application. The position is after it from now on, and its memory is the application's.

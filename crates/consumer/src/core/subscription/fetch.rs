@@ -335,15 +335,15 @@ impl Subscription {
     ) {
         self.effects.metadata = true;
         let Some(node) = self.nodes.get_mut(&node_id) else { return };
+        let partitions = node.partitions.clone();
         if !error.is_retriable() {
             let error = RecvError::Broker { node_id, error: error.clone() };
             if node.told.as_ref() != Some(&error) {
                 node.told = Some(error.clone());
-                self.errors.push_back(error);
-                self.effects.application = true;
+                self.tell(error);
             }
         }
-        for name in node.partitions.clone() {
+        for name in partitions {
             self.leave_replica(&name, node_id, now, unit_random);
         }
     }

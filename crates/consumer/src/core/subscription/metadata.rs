@@ -12,15 +12,17 @@ impl Subscription {
     /// Takes over a picture of the cluster, unless it or a newer one was shown before: leaders that changed, topics that grew or were
     /// created anew.
     pub(crate) fn handle_metadata(&mut self, metadata: Arc<Metadata>) {
-        if metadata.version <= self.metadata.version {
+        if metadata.version <= self.metadata_followed || metadata.version < self.metadata.version {
             return;
         }
+        let version = metadata.version;
         self.metadata = metadata;
         self.add_new_partitions();
         let names: Vec<_> = self.partitions.keys().cloned().collect();
         for name in names {
             self.follow_leader(&name);
         }
+        self.metadata_followed = version;
     }
 
     pub(super) fn follow_leader(&mut self, name: &TopicPartition) {

@@ -32,8 +32,12 @@ use super::position::Position;
 use super::reset::{OffsetLookup, OffsetReset};
 use crate::config::IsolationLevel;
 use crate::error::{NotAssigned, RecvError};
+use deliver::DecodeTicket;
 use nodes::Node;
 use turns::Turns;
+
+/// Errors of no partition that wait for the application.
+const ERRORS_MAX: usize = 64;
 
 /// The part of the configuration that decides.
 #[derive(Clone, Debug)]
@@ -61,6 +65,8 @@ pub(crate) struct Subscription {
     followed_topics: BTreeSet<Arc<str>>,
     /// The newest picture of the cluster that was shown.
     metadata: Arc<Metadata>,
+    /// The version that was followed to the end.
+    metadata_followed: u64,
     nodes: BTreeMap<i32, Node>,
     budget: Budget,
     /// Partitions with something to decode, each once, in the order in which it came.
@@ -71,7 +77,9 @@ pub(crate) struct Subscription {
     ready_bytes: usize,
     /// Partitions that have a question for their leader.
     questions: BTreeSet<TopicPartition>,
-    /// Errors that are of no partition.
+    /// What the decoder has just now.
+    in_decoder: Option<DecodeTicket>,
+    /// Errors that are of no partition: a few, each once.
     errors: VecDeque<RecvError>,
     /// Other fetch loops are to run now.
     loops_changed: bool,
@@ -122,11 +130,13 @@ impl Subscription {
             partitions: BTreeMap::new(),
             followed_topics: BTreeSet::new(),
             metadata: Arc::default(),
+            metadata_followed: 0,
             nodes: BTreeMap::new(),
             undecoded: Turns::default(),
             ready: Turns::default(),
             ready_bytes: 0,
             questions: BTreeSet::new(),
+            in_decoder: None,
             errors: VecDeque::new(),
             loops_changed: false,
             next_generation: 0,
@@ -244,7 +254,32 @@ impl Subscription {
         Ok(())
     }
 
+    // Tasks that panicked.
+
+    /// A task panicked, and is being started again.
+    pub(crate) fn handle_panic(&mut self, task: String, message: String) {
+        self.tell(RecvError::Panicked { partition: None, task, message });
+    }
+
+    /// All fetch loops and questions under way are gone.
+    pub(crate) fn handle_manager_restart(&mut self) {
+        self.loops_changed = true;
+        // It may have been in the middle of that.
+        self.metadata_followed = 0;
+        for partition in self.partitions.values_mut() {
+            partition.forget_asked();
+        }
+    }
+
     // Within.
+
+    /// Has the application told, unless it is about to be told the same or has long not listened.
+    fn tell(&mut self, error: RecvError) {
+        if self.errors.len() < ERRORS_MAX && !self.errors.contains(&error) {
+            self.errors.push_back(error);
+            self.effects.application = true;
+        }
+    }
 
     fn add(&mut self, name: TopicPartition, lookup: Option<OffsetLookup>) {
         let generation = self.next_generation();

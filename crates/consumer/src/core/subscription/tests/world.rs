@@ -16,7 +16,7 @@ use crate::core::fetched::{Fetched, Outline, outline};
 use crate::core::fetching::Lane;
 use crate::core::partition::{EpochChecks, Question, Watermarks};
 use crate::core::subscription::deliver::DecodeTicket;
-use crate::decode::Decoder;
+use crate::decode::{Decode, Decoder};
 use crate::pool::{FrameLease, FrameReturn};
 
 pub(super) const UNIT_RANDOM: f64 = 0.5;
