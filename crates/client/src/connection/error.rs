@@ -54,10 +54,11 @@ pub enum ConnectionErrorReason {
         /// Its text.
         message: String,
     },
-    /// The first request was not answered in time.
+    /// The stream was opened, but the first request was not answered within `socket.connection.setup.timeout.ms` or
+    /// `request.timeout.ms`.
     #[error(
-        "no answer to the first request within {}; the broker hangs, or what listens there is no Kafka broker, or it \
-         expects TLS (security.protocol)",
+        "connected, but there was no answer to the first request (ApiVersions) within {}: the peer does not answer as a \
+         Kafka broker does; perhaps it is an HTTP server or a TLS port (security.protocol), or a broker that hangs",
         millis(.after)
     )]
     HandshakeTimeout {

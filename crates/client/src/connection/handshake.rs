@@ -20,10 +20,10 @@ use crate::{Address, Backoff};
 pub struct ConnectionConfig {
     /// Sent with every request; appears in broker logs, quotas and metrics. Kafka: `client.id`.
     pub client_id: Option<ByteStr>,
-    /// How long opening the stream may take at the first attempt; doubled at each failed one (KIP-601). Default 10 s. Kafka:
-    /// `socket.connection.setup.timeout.ms`.
+    /// How long opening a connection may take at the first attempt, from the stream to what the broker speaks; doubled at each
+    /// failed one (KIP-601). Default 10 s. Kafka: `socket.connection.setup.timeout.ms`, which ends with the stream there.
     pub setup_timeout: Duration,
-    /// How long opening the stream may take at most. Default 30 s. Kafka: `socket.connection.setup.timeout.max.ms`.
+    /// How long opening a connection may take at most. Default 30 s. Kafka: `socket.connection.setup.timeout.max.ms`.
     pub setup_timeout_max: Duration,
     /// How long an answer may take. Default 30 s. Kafka: `request.timeout.ms`.
     pub request_timeout: Duration,
@@ -81,7 +81,8 @@ pub async fn open_after<T>(
         _ => Backoff::new(config.setup_timeout, config.setup_timeout_max)
             .delay(failures.saturating_add(1), env.random_unit()),
     };
-    let opened = env.timeout_at(env.deadline_after(timeout), env.connector().connect(address)).await;
+    let (began, deadline) = (env.now(), env.deadline_after(timeout));
+    let opened = env.timeout_at(deadline, env.connector().connect(address)).await;
     let stream = match opened {
         Some(Ok(stream)) => stream,
         Some(Err(error)) => {
@@ -94,8 +95,13 @@ pub async fn open_after<T>(
     };
     // TLS wraps the stream here, and SASL speaks before the first other request.
     let mut connection = Connection::<()>::new(env.clone(), stream, address.clone(), config);
-    let versions = learn_versions(&mut connection, config).await?;
-    Ok(connection.into_established(versions))
+    let deadline = deadline.min(env.deadline_after(config.request_timeout));
+    let versions = env.timeout_at(deadline, learn_versions(&mut connection, config)).await;
+    match versions {
+        Some(versions) => Ok(connection.into_established(versions?)),
+        // The peer took the connection and is silent, as a server that waits for a line or for a TLS hello is.
+        None => Err(ConnectionErrorReason::HandshakeTimeout { after: deadline - began }.at(address)),
+    }
 }
 
 /// As [`open_after`], telling `watch` of it; `node_id` is the broker's, unless it is not known yet.
@@ -135,7 +141,7 @@ async fn learn_versions(
         connection.submit(&request, version, config.request_timeout, ()).map_err(|(error, ())| {
             ConnectionErrorReason::Protocol(error.to_string()).at(connection.address())
         })?;
-        let answer = exchange(connection, config).await?;
+        let answer = exchange(connection).await?;
         let response = decode(connection, &answer)?;
         match response.error_code {
             ErrorCode::None => return Ok(ApiVersions::from_response(&response)),
@@ -148,25 +154,12 @@ async fn learn_versions(
     }
 }
 
-async fn exchange(
-    connection: &mut Connection<()>,
-    config: &ConnectionConfig,
-) -> Result<Response<()>, ConnectionError> {
-    let env = connection.env.clone();
-    let answer = env.timeout_at(
-        env.deadline_after(config.request_timeout),
-        poll_fn(|cx| {
-            ready!(connection.poll_flush(cx))?;
-            connection.poll_response(cx)
-        }),
-    );
-    match answer.await {
-        Some(answer) => answer,
-        None => {
-            let reason = ConnectionErrorReason::HandshakeTimeout { after: config.request_timeout };
-            Err(reason.at(connection.address()))
-        }
-    }
+async fn exchange(connection: &mut Connection<()>) -> Result<Response<()>, ConnectionError> {
+    poll_fn(|cx| {
+        ready!(connection.poll_flush(cx))?;
+        connection.poll_response(cx)
+    })
+    .await
 }
 
 /// Decodes the answer in the request's version, or in version 0 when that is how the broker refuses an unknown version.

@@ -179,12 +179,30 @@ async fn each_failed_attempt_gives_the_next_one_more_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_silent_peer_is_given_up_after_the_request_timeout() {
+async fn a_silent_peer_is_given_up_within_the_setup_timeout_and_said_not_to_answer_as_kafka_does() {
     let network = Network::default();
     network.serve("broker:9092", |_| Action::Silence);
-    let expected = ConnectionErrorReason::HandshakeTimeout { after: Duration::from_secs(30) };
+    let started = network.env().now();
+    let expected = ConnectionErrorReason::HandshakeTimeout { after: Duration::from_secs(10) };
     assert_eq!(reason(&network).await, expected);
-    assert!(expected.to_string().contains("expects TLS"), "{expected}");
+    assert_eq!(network.env().now() - started, Duration::from_secs(10));
+    let text = expected.to_string();
+    for words in
+        ["connected, but", "ApiVersions", "does not answer as a Kafka broker", "HTTP server", "TLS port"]
+    {
+        assert!(text.contains(words), "{words} is missing: {text}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shorter_request_timeout_counts_for_a_silent_peer_too() {
+    let network = Network::default();
+    network.serve("broker:9092", |_| Action::Silence);
+    let mut config = ConnectionConfig::default();
+    config.request_timeout = Duration::from_secs(2);
+    let opened = open::<()>(&network.env(), &config, &address("broker:9092")).await;
+    let reason = opened.map(drop).unwrap_err().reason;
+    assert_eq!(reason, ConnectionErrorReason::HandshakeTimeout { after: Duration::from_secs(2) });
 }
 
 #[tokio::test(start_paused = true)]
