@@ -66,7 +66,7 @@ impl Client {
 
     /// A client that connects in the background and keeps trying for as long as it lives.
     pub fn new(mut config: ClientConfig, env: Env) -> Self {
-        config.observer = config.observer.map(Shielded::new);
+        config.observer = config.observer.map(Shielded::shield);
         let config = Arc::new(config);
         let metrics = Metrics::new(config.metrics_sampling);
         let started_at = env.now();

@@ -187,7 +187,7 @@ impl Observer for () {}
 pub(crate) struct Shielded(Arc<dyn Observer>);
 
 impl Shielded {
-    pub(crate) fn new(observer: Arc<dyn Observer>) -> Arc<dyn Observer> {
+    pub(crate) fn shield(observer: Arc<dyn Observer>) -> Arc<dyn Observer> {
         Arc::new(Self(observer))
     }
 
@@ -270,9 +270,9 @@ mod tests {
     #[test]
     fn a_shielded_observer_panics_for_itself_and_gets_every_event() {
         let event = MetadataUpdated { brokers: 1, topics: 1, leaderless_partitions: 0 };
-        Shielded::new(Arc::new(Panicking)).on_metadata_updated(&event);
+        Shielded::shield(Arc::new(Panicking)).on_metadata_updated(&event);
         let log = Arc::new(Log::default());
-        Shielded::new(log.clone()).on_batch_failed(&BatchFailed {
+        Shielded::shield(log.clone()).on_batch_failed(&BatchFailed {
             topic: "orders",
             partition: 3,
             records: 7,
