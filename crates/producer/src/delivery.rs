@@ -246,7 +246,7 @@ impl Promise {
     }
 
     /// Tells the deliveries. Never call this with a lock held that a callback could take.
-    pub(crate) fn resolve(mut self, outcome: Outcome) {
+    pub(crate) fn resolve(&mut self, outcome: Outcome) {
         self.is_kept = true;
         self.delivery.resolve(self.records.clone(), self.record_count, outcome);
     }
@@ -291,8 +291,8 @@ impl BatchHandle {
     }
 }
 
-// The two counts are not changed together. `held` is asked when a batch was taken out of its queue to fail, and handles are cloned
-// while it is in there, under the partition's lock; so only a flush that is dropped at the same moment can make it one too many.
+// The two counts are not changed together. `held` is asked, and handles are made and dropped, under the partition's lock; so only a flush
+// that is dropped at the same moment can make it one too many.
 impl Clone for BatchHandle {
     fn clone(&self) -> Self {
         self.internal.fetch_add(1, Ordering::AcqRel);
@@ -385,7 +385,8 @@ impl Delivery {
     }
 
     /// Calls `callback` with the result, on the task that learns it: it should be quick and must not block. Called at once if the
-    /// result is known. A flush that began later ends after the callback did; a panic in it is logged.
+    /// result is known. A flush that began later ends after the callback did (so the callback itself must not wait for one); a panic
+    /// in it is logged.
     pub fn on_completion(
         self,
         callback: impl FnOnce(Result<Acknowledgement, DeliveryError>) + Send + 'static,

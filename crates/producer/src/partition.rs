@@ -274,7 +274,8 @@ impl PartitionState {
     }
 
     /// The batch's deliveries, or those of one of its pieces, were told.
-    pub(crate) fn end_resolving(&mut self, batch: &BatchHandle) {
+    pub(crate) fn end_resolving(&mut self, promise: Promise) {
+        let batch = promise.delivery();
         if let Some(at) = self.resolving.iter().position(|other| other.is_of_same_batch(batch)) {
             self.resolving.swap_remove(at);
         }

@@ -74,10 +74,9 @@ impl Shared {
             }
             Outcome::Pieces(_) => {}
         }
-        let Batch { sealed, payload: Payload { promise, reservation, .. }, .. } = batch;
+        let Batch { sealed, payload: Payload { mut promise, reservation, .. }, .. } = batch;
         self.memory.give_back(sealed.recycle(), reservation);
-        let delivery = promise.delivery().clone();
         promise.resolve(outcome);
-        partition.lock().end_resolving(&delivery);
+        partition.lock().end_resolving(promise);
     }
 }

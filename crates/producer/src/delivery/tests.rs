@@ -42,7 +42,7 @@ async fn a_promise_that_is_dropped_fails_what_was_to_be_resolved() {
     promise.seal(3);
     let mut pieces = promise.split([2, 1]);
     drop(pieces.pop());
-    pieces.remove(0).resolve(written(7));
+    pieces[0].resolve(written(7));
     let mut results = Vec::new();
     for delivery in deliveries {
         results.push(delivery.await);

@@ -161,7 +161,8 @@ impl BrokerSender {
         loop {
             let now = shared.env().now();
             self.list_due(now, shared);
-            if self.is_address_unchecked.swap(false, Ordering::AcqRel) {
+            if self.is_address_unchecked.load(Ordering::Acquire) {
+                self.is_address_unchecked.store(false, Ordering::Release);
                 state.check_address(self, shared);
             }
             let step = state.link_step(self, cx, shared, now);

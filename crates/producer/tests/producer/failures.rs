@@ -235,3 +235,42 @@ async fn a_total_outage_resolves_every_delivery_in_time() {
     })
     .await;
 }
+
+/// 9. vector#25375: a partition without a leader is asked about until it has one; what waits for it goes then.
+#[tokio::test(start_paused = true)]
+async fn no_leader_is_not_for_ever() {
+    patiently(async {
+        let world = World::replicated().await;
+        acks(world.send_batch(1).await).await;
+        assert!(world.cluster.faults().lose_leader(TOPIC, 0));
+        world.client.metadata().request_update();
+        world.pass(secs(10)).await;
+        let waiting = world.send_batch(3).await;
+        world.pass(secs(60)).await;
+        assert!(waiting.iter().all(|delivery| delivery.try_result().is_none()));
+        assert!(world.cluster.faults().move_leader(TOPIC, 0, 2));
+        let began = world.env().now();
+        acks(waiting).await;
+        assert!(world.env().now() - began < secs(3), "{:?}", world.env().now() - began);
+        assert_eq!(world.values(0), [0, 1, 2, 3]);
+    })
+    .await;
+}
+
+// 10, 11 and 12 (leader epochs that go back, REBOOTSTRAP_REQUIRED, old addresses) are in `moved`. 13 to 23 are of consumers.
+
+/// 24. franz-go 1.21.4: an answer that nobody knows is no success.
+#[tokio::test(start_paused = true)]
+async fn an_unknown_error_is_no_success() {
+    patiently(async {
+        let world = World::start().await;
+        for code in [ErrorCode::UnknownServerError, ErrorCode::Unknown(12_345)] {
+            world.cluster.faults().on(ApiKey::Produce).answer_with(code);
+            let error = results(world.send_batch(1).await).await.remove(0).expect_err("refused");
+            assert_eq!(error.kind, DeliveryErrorKind::Broker { code, message: None });
+            assert!(error.possibly_written(), "nobody knows where on its way it came up");
+        }
+        acks(world.send_batch(1).await).await;
+    })
+    .await;
+}

@@ -9,6 +9,7 @@ mod failures;
 mod identity;
 mod isolation;
 mod metrics;
+mod moved;
 mod order;
 #[path = "../../../client/tests/client/peer/mod.rs"]
 #[expect(dead_code, reason = "it offers more than is needed here")]

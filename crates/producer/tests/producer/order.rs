@@ -138,23 +138,6 @@ async fn metadata_that_flap_keep_the_order() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_leader_that_was_lost_for_long_is_found_again() {
-    patiently(async {
-        let world = World::replicated().await;
-        let mut sent = world.send_batch(1).await;
-        assert!(world.cluster.faults().lose_leader(TOPIC, 0));
-        world.client.metadata().request_update();
-        world.pass(secs(60)).await;
-        sent.extend(world.send_batch(3).await);
-        assert!(world.cluster.faults().move_leader(TOPIC, 0, 3));
-        let began = world.env().now();
-        check_all_acknowledged(&world, sent).await;
-        assert!(world.env().now() - began < secs(3));
-    })
-    .await;
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_hung_old_leader_does_not_hold_up_the_new_one() {
     patiently(async {
         let world = World::replicated().await;

@@ -5,7 +5,6 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use milena_client::metadata::{Broker, LeaderHint};
 use milena_client::{Client, Env};
 use milena_producer::{Delivery, Producer, ProducerConfig, Record};
 use milena_protocol::messages::produce_response::{PartitionProduceResponse, TopicProduceResponse};
@@ -18,18 +17,18 @@ use milena_records::{BatchHeader, Batches};
 use crate::peer::{Action, Cluster, Network, Received, config};
 use crate::support::*;
 
-const BROKER: &str = "broker-1:9092";
+pub(crate) const BROKER: &str = "broker-1:9092";
 
 /// One broker that answers Produce requests as `produce` says, which is told their numbers from 0.
-struct Script {
-    network: Network,
-    cluster: Cluster,
-    client: Client,
-    producer: Producer,
+pub(crate) struct Script {
+    pub(crate) network: Network,
+    pub(crate) cluster: Cluster,
+    pub(crate) client: Client,
+    pub(crate) producer: Producer,
 }
 
 impl Script {
-    async fn start(
+    pub(crate) async fn start(
         produce: impl Fn(usize, &Received) -> Action + Send + Sync + 'static,
         configure: impl FnOnce(&mut ProducerConfig),
     ) -> Self {
@@ -64,14 +63,14 @@ impl Script {
         Self { network, cluster, client, producer }
     }
 
-    async fn send(&self, partition: i32, value: &[u8]) -> Delivery {
+    pub(crate) async fn send(&self, partition: i32, value: &[u8]) -> Delivery {
         let record = Record::to(TOPIC).partition(partition).value(value);
         self.producer.send(record).await.expect("the record is accepted")
     }
 }
 
 /// Everything is written at offset 0, as far as `keep` says for the number of a partition.
-fn written(request: &Received, throttle_time_ms: i32, keep: impl Fn(i32) -> bool) -> Bytes {
+pub(crate) fn written(request: &Received, throttle_time_ms: i32, keep: impl Fn(i32) -> bool) -> Bytes {
     let asked: ProduceRequest = request.peek();
     let topics = asked.topic_data.into_iter().map(|topic| TopicProduceResponse {
         name: topic.name,
@@ -85,12 +84,12 @@ fn written(request: &Received, throttle_time_ms: i32, keep: impl Fn(i32) -> bool
     request.encode::<ProduceRequest>(&response)
 }
 
-fn all_written(request: &Received) -> Action {
+pub(crate) fn all_written(request: &Received) -> Action {
     Action::Answer(written(request, 0, |_| true))
 }
 
 /// Partition 0, which is all that was sent, is refused.
-fn refused(request: &Received, error_code: ErrorCode) -> Action {
+pub(crate) fn refused(request: &Received, error_code: ErrorCode) -> Action {
     let asked: ProduceRequest = request.peek();
     let partition = PartitionProduceResponse { error_code, base_offset: -1, ..Default::default() };
     let topic = TopicProduceResponse {
@@ -217,84 +216,6 @@ async fn used_up_epochs_bring_another_producer_id() {
         }
         let stamps = stamps.lock().expect("no panic").clone();
         assert_eq!(stamps, [(7, i16::MAX, 0), (7, i16::MAX, 1), (8, i16::MAX, 0)]);
-    })
-    .await;
-}
-
-/// The addresses that Produce requests went to.
-fn produced_at(script: &Script) -> Vec<String> {
-    let requests = script.network.requests().into_iter();
-    requests.filter(|seen| seen.api == ApiKey::Produce).map(|seen| seen.address).collect()
-}
-
-/// The broker listens at `moved-1` from now on.
-fn move_broker(script: &Script) {
-    script.cluster.change(|metadata| metadata.brokers[0].host = "moved-1".into());
-    let cluster = script.cluster.clone();
-    script.cluster.serve("moved-1:9092", move |request| match request.api() {
-        ApiKey::Produce => Some(all_written(request)),
-        ApiKey::Metadata => Some(cluster.answer_metadata(request)),
-        _ => None,
-    });
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_broker_that_moved_is_found_although_another_one_answers_at_its_old_address() {
-    patiently(async {
-        let answer = |number, request: &Received| match number {
-            0 => all_written(request),
-            _ => refused(request, ErrorCode::NotLeaderOrFollower),
-        };
-        let script = Script::start(answer, |_| {}).await;
-        acks(vec![script.send(0, b"1").await]).await;
-        move_broker(&script);
-        acks(vec![script.send(0, b"2").await]).await;
-        assert_eq!(produced_at(&script), [BROKER, BROKER, "moved-1:9092"]);
-    })
-    .await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_is_under_way_to_a_broker_that_moved_is_waited_for() {
-    patiently(async {
-        let answer = |number, request: &Received| match number {
-            1 => Action::AnswerLater(secs(2), written(request, 0, |_| true)),
-            _ => all_written(request),
-        };
-        let script = Script::start(answer, |_| {}).await;
-        acks(vec![script.send(0, b"1").await]).await;
-        let env = script.producer.env().clone();
-        let under_way = script.send(0, b"2").await;
-        env.sleep(secs(1)).await;
-        move_broker(&script);
-        let metadata = script.client.metadata();
-        let asked = metadata.version();
-        metadata.request_update();
-        metadata.changed_since(asked).await;
-        let later = script.send(0, b"3").await;
-        acks(vec![under_way, later]).await;
-        assert_eq!(produced_at(&script), [BROKER, BROKER, "moved-1:9092"]);
-    })
-    .await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_broker_that_moved_is_not_waited_for_at_its_old_address() {
-    patiently(async {
-        let script = Script::start(|_, request| all_written(request), |_| {}).await;
-        acks(vec![script.send(0, b"1").await]).await;
-        script.network.black_hole(BROKER);
-        script.network.close_streams();
-        let later = script.send(0, b"2").await;
-        script.producer.env().sleep(secs(1)).await;
-        move_broker(&script);
-        let hint = script.client.metadata();
-        let moved = Broker { node_id: 1, address: crate::peer::address("moved-1:9092"), rack: None };
-        let leader = LeaderHint { topic: TOPIC.into(), partition: 0, leader_id: 1, leader_epoch: 1 };
-        let began = script.producer.env().now();
-        hint.apply_leader_hints(&[leader], &[moved]);
-        acks(vec![later]).await;
-        assert!(script.producer.env().now() - began < secs(1), "{:?}", script.producer.env().now() - began);
     })
     .await;
 }
