@@ -70,6 +70,23 @@ impl FrameReturn {
     }
 }
 
+/// What a frame that nobody slices yet occupies: all of the buffer that it was received into, which may have been that of a larger
+/// one before.
+pub(crate) fn occupied_bytes(frame: &mut Bytes) -> usize {
+    match std::mem::take(frame).try_into_mut() {
+        Ok(buffer) => {
+            let capacity = buffer.capacity();
+            *frame = buffer.freeze();
+            capacity
+        }
+        // It has only a part of a buffer, which small frames share.
+        Err(part) => {
+            *frame = part;
+            frame.len()
+        }
+    }
+}
+
 /// Held by everything that slices one frame; the last one to let go sends the frame back.
 ///
 /// Whoever has slices drops them before the lease.
@@ -110,6 +127,18 @@ mod tests {
         drop(slice);
         drop(other);
         assert!(home.pop().is_some_and(|frame| frame.try_into_mut().is_ok()));
+    }
+
+    #[test]
+    fn a_frame_occupies_all_of_the_buffer_that_it_is_in_and_is_not_copied() {
+        let mut buffer = bytes::BytesMut::with_capacity(10_000);
+        buffer.extend_from_slice(b"frame");
+        let mut frame = buffer.freeze();
+        let address = frame.as_ptr();
+        assert!(occupied_bytes(&mut frame) >= 10_000);
+        assert_eq!((frame.as_ptr(), &frame[..]), (address, &b"frame"[..]));
+        let _slice = frame.slice(..2);
+        assert_eq!(occupied_bytes(&mut frame), 5);
     }
 
     #[test]

@@ -69,7 +69,7 @@ pub(crate) fn section(
     }
     let wrapper = Message::take(&mut &bytes[..]).map_err(invalid)?;
     let compressed = wrapper.value.ok_or_else(|| invalid("a compressed message has no value"))?;
-    let data = scratch.decompress(compression, compressed, buffer, header.base_offset)?;
+    let (data, capacity) = scratch.decompress(compression, compressed, buffer, header.base_offset)?;
 
     let Extent { record_count, last_offset } = extent(header, &data)?;
     let offset_base = match (wrapper.magic, header.base_offset) {
@@ -84,12 +84,8 @@ pub(crate) fn section(
     let append_timestamp = (header.timestamp_type() == TimestampType::LogAppendTime)
         .then_some(header.max_timestamp)
         .filter(|_| wrapper.magic > 0);
-    Ok(RecordSection::new(
-        data,
-        record_count,
-        header.base_offset,
-        SectionFormat::Legacy { offset_base, append_timestamp },
-    ))
+    let format = SectionFormat::Legacy { offset_base, append_timestamp };
+    Ok(RecordSection::new(data, record_count, header.base_offset, format).in_buffer(capacity))
 }
 
 /// What a walk over the messages of a set tells.

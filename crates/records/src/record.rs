@@ -77,6 +77,8 @@ impl ExactSizeIterator for Headers<'_> {}
 #[derive(Debug, Clone)]
 pub struct RecordSection {
     data: Bytes,
+    /// The size of the buffer that it was decompressed into; zero if it is a slice of its batch.
+    buffer_capacity: usize,
     record_count: u32,
     /// As its header says.
     base_offset: i64,
@@ -103,7 +105,12 @@ pub(crate) enum SectionFormat {
 
 impl RecordSection {
     pub(crate) fn new(data: Bytes, record_count: u32, base_offset: i64, format: SectionFormat) -> Self {
-        Self { data, record_count, base_offset, format }
+        Self { data, buffer_capacity: 0, record_count, base_offset, format }
+    }
+
+    /// The same, in a buffer of its own.
+    pub(crate) fn in_buffer(self, capacity: usize) -> Self {
+        Self { buffer_capacity: capacity, ..self }
     }
 
     /// The records of `section`, which is what follows `header` in a batch of magic 2.
@@ -113,8 +120,8 @@ impl RecordSection {
         scratch: &mut Scratch,
         buffer: &mut Vec<u8>,
     ) -> Result<Self, RecordsError> {
-        let data = match header.compression()? {
-            Compression::None => section,
+        let (data, capacity) = match header.compression()? {
+            Compression::None => (section, 0),
             compression => scratch.decompress(compression, &section, buffer, header.base_offset)?,
         };
         let format = SectionFormat::Current {
@@ -122,7 +129,8 @@ impl RecordSection {
             append_timestamp: (header.timestamp_type() == TimestampType::LogAppendTime)
                 .then_some(header.max_timestamp),
         };
-        Ok(Self::new(data, header.records_count.max(0) as u32, header.base_offset, format))
+        let record_count = header.records_count.max(0) as u32;
+        Ok(Self::new(data, record_count, header.base_offset, format).in_buffer(capacity))
     }
 
     /// How many records the batch says it has.
@@ -138,6 +146,12 @@ impl RecordSection {
     /// Whether it has no bytes.
     pub fn is_empty(&self) -> bool {
         self.data.is_empty()
+    }
+
+    /// The memory that it occupies beside its batch, in bytes: the buffer that it was decompressed into, which may be larger than
+    /// what is in it. Zero for a slice of the batch.
+    pub fn buffer_capacity(&self) -> usize {
+        self.buffer_capacity
     }
 
     /// Walks the records in order. After an error there is nothing more.

@@ -87,9 +87,9 @@ impl RecordBatch {
         self.start
     }
 
-    /// Bytes that decompression brought.
-    pub(crate) fn decompressed_bytes(&self) -> usize {
-        self.sections.iter().filter(|section| section.decompressed).map(|section| section.records.len()).sum()
+    /// Bytes of the buffers that it was decompressed into, which may be larger than what is in them.
+    pub(crate) fn buffer_bytes(&self) -> usize {
+        self.sections.iter().map(|section| section.records.buffer_capacity()).sum()
     }
 
     /// The topic.

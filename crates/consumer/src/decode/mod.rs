@@ -129,6 +129,11 @@ impl Decoder {
         }
     }
 
+    #[cfg(test)]
+    pub(crate) fn buffers(&self) -> &BufferPool {
+        &self.buffers
+    }
+
     /// Why nothing of batches that are out of order can be used: some of them would come twice, or never. Unless a checksum says
     /// that a header was damaged: then what is in front of it is good.
     fn disorder(&self, partition: &TopicPartition, fetched: &mut Fetched) -> Option<RecvError> {

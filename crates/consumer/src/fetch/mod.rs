@@ -36,7 +36,7 @@ use milena_protocol::messages::{FetchRequest, FetchResponse};
 use crate::core::session::FetchSession;
 use crate::core::{FetchDecision, FetchId, FetchPlan, LoopId, PartitionAnswer};
 use crate::panics;
-use crate::pool::{FrameLease, FrameReturn};
+use crate::pool::{FrameLease, FrameReturn, occupied_bytes};
 use crate::shared::{LoopBell, Shared};
 
 /// How long a consumer that is being closed waits for a broker to forget its session.
@@ -258,8 +258,9 @@ impl FetchLoop {
     async fn handle(
         &mut self,
         connection: &mut Connection<FetchPlan>,
-        response: Response<FetchPlan>,
+        mut response: Response<FetchPlan>,
     ) -> Result<(), RequestError> {
+        let frame_bytes = occupied_bytes(&mut response.frame);
         let decoded = response.decode::<FetchRequest>();
         let Response { context: plan, latency, frame, .. } = response;
         let answer = match decoded {
@@ -274,7 +275,7 @@ impl FetchLoop {
         match answer.error_code {
             ErrorCode::None => {
                 self.failures = 0;
-                self.take(plan, answer, frame);
+                self.take(plan, answer, frame, frame_bytes);
                 Ok(())
             }
             code => {
@@ -287,8 +288,7 @@ impl FetchLoop {
     }
 
     /// Hands the batches of an answer on.
-    fn take(&mut self, plan: FetchPlan, answer: FetchResponse, frame: Bytes) {
-        let frame_bytes = frame.len();
+    fn take(&mut self, plan: FetchPlan, answer: FetchResponse, frame: Bytes, frame_bytes: usize) {
         let lease = FrameLease::new(frame, self.frames.clone());
         let isolation_level = self.shared.config.isolation_level;
         let hints = response::leader_hints(&answer, &self.session);

@@ -89,7 +89,7 @@ impl Scratch {
         compressed
     }
 
-    /// What `input` decompresses to, in `buffer`, which is taken unless that fails.
+    /// What `input` decompresses to, in `buffer`, which is taken unless that fails; and how large the buffer is.
     ///
     /// `base_offset` names the batch in errors. `compression` is not [`Compression::None`].
     pub(crate) fn decompress(
@@ -98,13 +98,14 @@ impl Scratch {
         input: &[u8],
         buffer: &mut Vec<u8>,
         base_offset: i64,
-    ) -> Result<Bytes, RecordsError> {
+    ) -> Result<(Bytes, usize), RecordsError> {
         let limit = self.decompressed_max;
         buffer.clear();
         self.codec(compression)
             .and_then(|codec| codec.decompress(input, buffer, limit))
             .map_err(|error| RecordsError::Codec { base_offset, error })?;
-        Ok(Bytes::from(std::mem::take(buffer)))
+        let capacity = buffer.capacity();
+        Ok((Bytes::from(std::mem::take(buffer)), capacity))
     }
 
     fn codec(&mut self, compression: Compression) -> Result<&mut dyn RecordCodec, CodecError> {

@@ -113,7 +113,7 @@ impl Subscription {
         let rest = rest.filter(|_| error.is_none());
         let ready = Ready {
             size_bytes: batch.size_bytes(),
-            charged_bytes: batch.decompressed_bytes(),
+            charged_bytes: batch.buffer_bytes(),
             node_id,
             received_bytes,
             frame: Some(frame),
@@ -218,10 +218,11 @@ impl Subscription {
         let Some(fetching) = partition.fetching_mut() else { return };
         // Its memory was the application's meanwhile.
         let size_bytes = batch.size_bytes();
-        self.budget.charge(UNREAD, size_bytes);
+        let charged_bytes = size_bytes.max(batch.buffer_bytes());
+        self.budget.charge(UNREAD, charged_bytes);
         let ready = Ready {
             size_bytes,
-            charged_bytes: size_bytes,
+            charged_bytes,
             received_bytes: 0,
             node_id: UNREAD,
             frame: None,

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use milena_client::RequestError;
 use milena_protocol::{ErrorCode, Uuid};
+use milena_records::Compression;
 use proptest::prelude::*;
 
 use super::super::*;
@@ -599,6 +600,24 @@ fn a_slow_application_bounds_what_is_fetched() {
     assert!(fetches >= 2, "it is ahead");
     // Taking some makes room again.
     assert!(world.settle().is_some());
+}
+
+#[test]
+fn what_is_decompressed_counts_with_the_buffer_that_it_is_in() {
+    let mut log = Log::new(1);
+    log.append(1_000, LogBatch::new(0, 1_000).compressed(Compression::Lz4).encode(), 0..1_000);
+    let mut world = world_with(SubscriptionConfig { policy: OffsetReset::None, ..config() }, [log]);
+    world.reuse_buffer(Vec::with_capacity(1 << 20));
+    seek(&mut world, 0, 0);
+    world.ask();
+    world.send(1);
+    world.answer(1, |_| None);
+    let frame = world.subscription.budget.used();
+    world.decode();
+    world.finish_decoding();
+    assert!(world.subscription.budget.used() - frame >= 1 << 20);
+    assert!(matches!(world.take(), Some(Delivery::Batch { .. })));
+    assert_eq!(world.subscription.budget.used(), 0);
 }
 
 #[test]

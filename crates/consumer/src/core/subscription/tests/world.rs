@@ -325,6 +325,11 @@ impl World {
         }
     }
 
+    /// Has the decoder use this buffer next.
+    pub(super) fn reuse_buffer(&self, buffer: Vec<u8>) {
+        self.decoder.buffers().put(buffer);
+    }
+
     /// Decodes the next part, and keeps the result back.
     pub(super) fn decode(&mut self) -> bool {
         self.wake();
