@@ -39,6 +39,7 @@ impl KafkaBuilder {
 
     pub(crate) fn from_properties(properties: &Properties) -> Result<Self, ConnectError> {
         let properties = properties.resolve()?;
+        settings::check_security(&properties)?;
         let common = properties.common()?;
         let mut warnings = [properties.warnings(), &common.warnings].concat();
         warnings.extend(settings::without_effect(&properties));

@@ -17,9 +17,15 @@ pub enum ConnectError {
     /// A property asks for what this version does not have.
     #[error(transparent)]
     Unsupported(#[from] Unsupported),
-    /// No broker answered.
+    /// No broker answered. What the last one met is in the text, and so it is no source: it would be told twice.
     #[error("no broker answered: {0}")]
-    Cluster(#[from] RequestError),
+    Cluster(RequestError),
+}
+
+impl From<RequestError> for ConnectError {
+    fn from(error: RequestError) -> Self {
+        Self::Cluster(error)
+    }
 }
 
 impl ConnectError {

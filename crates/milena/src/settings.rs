@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use milena_client::env::TcpConnector;
 use milena_client::{ClientConfig, MetadataRecovery};
-use milena_consumer::{ConsumerConfig, IsolationLevel, OffsetReset};
+use milena_consumer::ConsumerConfig;
 use milena_producer::ProducerConfig;
 
-use crate::config::choices::{self, AddressFamily, DnsLookup, MetadataRecoveryStrategy};
+use crate::config::choices::{AddressFamily, DnsLookup, MetadataRecoveryStrategy};
 use crate::config::{
     ClientProperties, CommonProperties, ConfigWarning, ConsumerProperties, ProducerProperties,
 };
@@ -55,13 +55,24 @@ pub(crate) fn client_config(common: &CommonProperties) -> Result<ClientConfig, U
     Ok(config)
 }
 
+/// Everything that was asked for at once: whoever completes a login step by step should not learn at the end that there is none.
+pub(crate) fn check_security(properties: &ClientProperties) -> Result<(), Unsupported> {
+    let protocol = properties.security_protocol();
+    if !protocol.has_tls() && !protocol.has_sasl() {
+        return Ok(());
+    }
+    let keys: Vec<_> = properties.security_keys().map(|key| format!("`{key}`")).collect();
+    let beside = if keys.is_empty() { String::new() } else { format!(" (with {})", keys.join(", ")) };
+    Err(Unsupported {
+        property: "security.protocol",
+        asked: format!("{}{beside}", protocol.name()),
+        instead: "TLS and SASL are not supported yet: use a PLAINTEXT listener",
+    })
+}
+
 fn check_supported(common: &CommonProperties) -> Result<(), Unsupported> {
-    let protocol = common.security.protocol;
     let unsupported =
         |property, asked: &str, instead| Err(Unsupported { property, asked: asked.to_owned(), instead });
-    if protocol.has_tls() || protocol.has_sasl() {
-        return unsupported("security.protocol", protocol.name(), "only PLAINTEXT listeners can be used");
-    }
     if common.dns_lookup != DnsLookup::UseAllDnsIps {
         let instead = "use use_all_dns_ips, which tries all addresses of a name";
         return unsupported("client.dns.lookup", common.dns_lookup.name(), instead);
@@ -119,16 +130,8 @@ pub(crate) fn consumer_config(properties: ConsumerProperties) -> Result<Consumer
         return Err(Unsupported { property: "group.id", asked: format!("the group {group_id}"), instead });
     }
     let mut config = ConsumerConfig::default();
-    config.auto_offset_reset = match properties.auto_offset_reset {
-        choices::OffsetReset::Earliest => OffsetReset::Earliest,
-        choices::OffsetReset::Latest => OffsetReset::Latest,
-        choices::OffsetReset::ByDuration(duration) => OffsetReset::ByDuration(duration),
-        choices::OffsetReset::None => OffsetReset::None,
-    };
-    config.isolation_level = match properties.isolation_level {
-        choices::IsolationLevel::ReadUncommitted => IsolationLevel::ReadUncommitted,
-        choices::IsolationLevel::ReadCommitted => IsolationLevel::ReadCommitted,
-    };
+    config.auto_offset_reset = properties.auto_offset_reset;
+    config.isolation_level = properties.isolation_level;
     config.fetch_min_bytes = properties.fetch_min_bytes;
     config.fetch_max_bytes = properties.fetch_max_bytes;
     config.fetch_max_wait = properties.fetch_max_wait;

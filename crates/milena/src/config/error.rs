@@ -34,7 +34,7 @@ pub enum ConfigError {
         nearest: Option<&'static str>,
     },
     /// A value that the property cannot have.
-    #[error("{origin}: `{key}` {}, but {accepted} is required", shown(.value.as_deref()))]
+    #[error("{} {}, but {accepted} is required", placed(.key, .origin), shown(.value.as_deref()))]
     InvalidValue {
         /// The property, as it was spelled.
         key: String,
@@ -47,7 +47,9 @@ pub enum ConfigError {
     },
     /// One property under two names, with different values.
     #[error(
-        "`{first}` ({first_origin}) and `{second}` ({second_origin}) are one property, but have different values; keep one of them"
+        "{} and {} are one property, but have different values; keep one of them",
+        one_of_two(.first, .first_origin),
+        one_of_two(.second, .second_origin)
     )]
     TwoNames {
         /// One name.
@@ -60,7 +62,7 @@ pub enum ConfigError {
         second_origin: Origin,
     },
     /// A property of another client that has no meaning here, and whose absence matters.
-    #[error("{origin}: `{key}` is not supported: {instead}")]
+    #[error("{} is not supported: {instead}", placed(.key, .origin))]
     Unsupported {
         /// The property, as it was spelled.
         key: String,
@@ -72,6 +74,22 @@ pub enum ConfigError {
     /// Properties that contradict each other.
     #[error("{0}")]
     Contradiction(String),
+}
+
+/// Who wrote `--bootstrap` knows it by that name.
+fn placed(key: &str, origin: &Origin) -> String {
+    match origin {
+        Origin::Flag(name) => name.clone(),
+        origin => format!("{origin}: `{key}`"),
+    }
+}
+
+fn one_of_two(key: &str, origin: &Origin) -> String {
+    match origin {
+        Origin::Flag(name) => name.clone(),
+        Origin::Option => format!("-X {key}"),
+        origin => format!("`{key}` ({origin})"),
+    }
 }
 
 fn shown(value: Option<&str>) -> String {

@@ -41,8 +41,10 @@ pub enum Origin {
         /// The line, from 1.
         line: usize,
     },
-    /// As an option `key=value`, such as `-X` of the command line.
+    /// As an option `key=value`, after `-X`.
     Option,
+    /// As an option of the command line that has a name of its own; the name, such as `--bootstrap`.
+    Flag(String),
     /// By the program.
     Code,
 }
@@ -51,7 +53,8 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Origin::File { name, line } => write!(f, "{name}:{line}"),
-            Origin::Option => f.write_str("option"),
+            Origin::Option => f.write_str("-X"),
+            Origin::Flag(name) => f.write_str(name),
             Origin::Code => f.write_str("code"),
         }
     }
@@ -111,6 +114,24 @@ impl Properties {
         });
         self.layers.push(layer.collect::<Result<_, _>>()?);
         Ok(())
+    }
+
+    /// Adds what a command line has options of their own for: the option's name, the property, its value.
+    ///
+    /// They join the options before them ([`add_options`](Self::add_options)): when both give a property, with different values,
+    /// neither wins, and [`resolve`](Self::resolve) says so.
+    pub fn add_flags<'a>(&mut self, flags: impl IntoIterator<Item = (&'a str, &'a str, &'a str)>) {
+        let flags = flags.into_iter().map(|(flag, key, value)| Property {
+            key: key.to_owned(),
+            value: Secret::new(value),
+            origin: Origin::Flag(flag.to_owned()),
+        });
+        let is_of_options =
+            |layer: &&mut Vec<Property>| layer.iter().all(|property| property.origin == Origin::Option);
+        match self.layers.last_mut().filter(is_of_options) {
+            Some(options) => options.extend(flags),
+            None => self.layers.push(flags.collect()),
+        }
     }
 
     /// Sets one property, in a layer of its own.

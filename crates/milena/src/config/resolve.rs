@@ -27,6 +27,14 @@ struct Given {
     origin: Origin,
 }
 
+impl Given {
+    /// Whether `other` was given in the same way.
+    fn is_repeated_by(&self, other: &Self) -> bool {
+        let is_flag = |given: &Self| matches!(given.origin, Origin::Flag(_));
+        self.key == other.key && is_flag(self) == is_flag(other)
+    }
+}
+
 impl Properties {
     /// Checks every name and value, and lets later layers override earlier ones.
     ///
@@ -50,7 +58,7 @@ impl ClientProperties {
             match check(property, &mut self.warnings) {
                 Ok(Some((name, new))) => match given.get(name) {
                     // The same name twice: the last one counts, as in Java.
-                    Some(old) if old.key != new.key && old.value != new.value => {
+                    Some(old) if old.value != new.value && !old.is_repeated_by(&new) => {
                         errors.push(two_names(old, &new));
                     }
                     _ => {
@@ -73,6 +81,12 @@ impl ClientProperties {
     pub fn is_set(&self, name: &str) -> bool {
         let canonical = catalog::find(name).map_or(name, |(definition, _)| definition.name);
         self.values.contains_key(canonical)
+    }
+
+    /// What was given for TLS and SASL beside the protocol, as it was spelled.
+    pub(crate) fn security_keys(&self) -> impl Iterator<Item = &str> {
+        let is_security = |name: &str| name.starts_with("ssl.") || name.starts_with("sasl.");
+        self.values.iter().filter(move |(name, _)| is_security(name)).map(|(_, given)| given.key.as_str())
     }
 
     /// The value of a property that was given, by its canonical name.

@@ -1,9 +1,10 @@
 use std::time::Duration;
 
+use super::catalog::Role;
 use super::choices::{OauthMethod, SaslMechanism, SecurityProtocol};
 use super::jaas::JaasConfig;
 use super::reader::Reader;
-use super::{ConfigError, ConfigWarning, Secret};
+use super::{ClientProperties, ConfigError, ConfigWarning, Secret};
 
 /// How connections are encrypted and authenticated.
 #[derive(Debug, Clone)]
@@ -163,6 +164,13 @@ pub struct AssertionProperties {
     pub private_key_passphrase: Option<Secret>,
     /// librdkafka: `.private.key.pem`.
     pub private_key_pem: Option<Secret>,
+}
+
+impl ClientProperties {
+    /// How connections are to be protected, whether or not the rest goes with it.
+    pub(crate) fn security_protocol(&self) -> SecurityProtocol {
+        Reader::new(self, Role::Consumer).parsed("security.protocol")
+    }
 }
 
 impl SecurityProperties {

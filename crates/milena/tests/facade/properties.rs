@@ -88,6 +88,12 @@ async fn what_this_version_does_not_have_is_an_error_and_not_passed_over() {
             matches!(&error, ConnectError::Unsupported(unsupported) if unsupported.property() == property)
         );
     }
+    // All of it at once, and not first that GSSAPI is not possible, and then that nobody logs in.
+    let error =
+        kafka("security.protocol=SASL_SSL\nssl.ca.location=ca.pem\nsasl.mechanisms=PLAIN").unwrap_err();
+    let text = error.to_string();
+    assert!(text.contains("SASL_SSL (with `sasl.mechanisms`, `ssl.ca.location`)"), "{text}");
+    assert!(text.ends_with("TLS and SASL are not supported yet: use a PLAINTEXT listener"), "{text}");
     let transactional = kafka("transactional.id=billing-1").unwrap();
     let error = transactional.producer().build().await.unwrap_err();
     assert!(
@@ -106,6 +112,20 @@ fn mistakes_in_properties_name_what_was_meant() {
     assert!(error.to_string().contains("`bootstrap.servers`"), "{error}");
     let error = Kafka::from_properties(&properties("linger.ms=1")).unwrap_err();
     assert!(error.to_string().contains("bootstrap.servers"), "{error}");
+}
+
+#[tokio::test]
+async fn a_chain_of_errors_tells_nothing_twice() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    drop(listener);
+    let error = Kafka::builder(&address).connect().await.unwrap_err();
+    assert!(matches!(&error, ConnectError::Cluster(_)) && error.to_string().contains(&address), "{error}");
+    let mut chain: &dyn std::error::Error = &error;
+    while let Some(source) = chain.source() {
+        assert!(!chain.to_string().contains(&source.to_string()), "{chain} and its source {source}");
+        chain = source;
+    }
 }
 
 #[test]

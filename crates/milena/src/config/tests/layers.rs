@@ -29,8 +29,32 @@ fn an_option_is_literal_and_needs_an_equals_sign() {
     assert_eq!(sasl.password.unwrap().expose(), r"a\b=c#d");
     assert_eq!(
         properties.add_options(["linger.ms"]).unwrap_err().to_string(),
-        "option: `linger.ms` has no value; write linger.ms=VALUE"
+        "-X: `linger.ms` has no value; write linger.ms=VALUE"
     );
+}
+
+#[test]
+fn an_option_of_its_own_name_wins_over_files_and_contradicts_an_option_of_the_property() {
+    let with = |file: &str, options: &[&str], level: &str| {
+        let mut properties = Properties::new();
+        properties.add_text("a", file).unwrap();
+        properties.add_options(options).unwrap();
+        properties.add_flags([("-z/--compression", "compression.type", level)]);
+        properties.resolve().map(|client| client.producer().unwrap().compression.compression())
+    };
+    let refused = |options: &[&str], level: &str| with("", options, level).unwrap_err().to_string();
+    assert_eq!(with("compression.type=gzip", &[], "lz4"), Ok(Compression::Lz4));
+    assert_eq!(with("", &["compression.type=lz4", "linger.ms=1"], "lz4"), Ok(Compression::Lz4));
+    for option in ["compression.type=gzip", "compression.codec=gzip"] {
+        let (name, _) = option.split_once('=').unwrap();
+        assert_eq!(
+            refused(&[option], "lz4"),
+            format!(
+                "-X {name} and -z/--compression are one property, but have different values; keep one of them"
+            )
+        );
+    }
+    assert!(refused(&[], "lzw").starts_with("-z/--compression is `lzw`, but "), "{}", refused(&[], "lzw"));
 }
 
 #[test]
