@@ -14,11 +14,11 @@ use crate::topic::TopicCommand;
 
 /// The exit codes, as the help shows them.
 pub(crate) const EXIT_CODES: &str = "\
-  0    done
+  0    done; of `milena broker`, ended by Ctrl-C or SIGTERM
   1    the operation failed, wholly or in part
-  2    the command line or a property is wrong
+  2    the command line, a property or an input file is wrong
   3    no broker answered
-  130  ended by Ctrl-C, after what was begun was brought to an end
+  130  any other command ended by Ctrl-C, after what was sent was brought to its end
   143  ended by SIGTERM, in the same way";
 
 /// A Kafka client in pure Rust, on the command line.
@@ -51,6 +51,8 @@ pub(crate) enum Command {
     /// Plays a story of user events through Kafka and checks what comes back.
     Demo(DemoArgs),
     /// Runs a Kafka-compatible broker, or several, to develop and test against.
+    ///
+    /// Ctrl-C and SIGTERM are its ordinary end: the exit code is 0. Records are kept in memory only.
     Broker(BrokerArgs),
     /// Lists, creates, describes and deletes topics.
     #[command(subcommand)]

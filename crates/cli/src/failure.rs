@@ -46,9 +46,7 @@ impl Failure {
     pub(crate) fn report(&self) -> ExitCode {
         match self {
             Self::Operation(message) | Self::Usage(message) | Self::Unreachable(message) => {
-                for line in message.lines() {
-                    eprintln!("{} {line}", console::style("error:").red().bold().for_stderr());
-                }
+                message.lines().for_each(|line| eprintln!("{}", error_line(line)));
             }
             Self::Interrupted(_) | Self::OutputClosed => {}
         }
@@ -56,11 +54,21 @@ impl Failure {
     }
 }
 
+/// Something that went wrong, as all commands say it.
+pub(crate) fn error_line(text: impl fmt::Display) -> String {
+    format!("{} {text}", console::style("error:").red().bold().for_stderr())
+}
+
+/// Something that is tried again.
+pub(crate) fn warning_line(text: impl fmt::Display) -> String {
+    format!("{} {text}", console::style("warning:").yellow().bold().for_stderr())
+}
+
 impl From<ConnectError> for Failure {
     fn from(error: ConnectError) -> Self {
         match error {
             ConnectError::Cluster(error) => Self::Unreachable(format!(
-                "no broker answered: {error}; is -b right? `milena broker` starts one here"
+                "no broker answered: {error} (-b/--bootstrap names the brokers; `milena broker` starts one here)"
             )),
             error => Self::usage(error),
         }
@@ -85,7 +93,7 @@ mod tests {
             (Failure::operation(""), "failed"),
             (Failure::usage(""), "command line"),
             (Failure::Unreachable(String::new()), "no broker"),
-            (Failure::Interrupted(Signal::Interrupt), "Ctrl-C"),
+            (Failure::Interrupted(Signal::Interrupt), "any other command ended by Ctrl-C"),
             (Failure::Interrupted(Signal::Terminate), "SIGTERM"),
         ] {
             let code = failure.exit_code().to_string();

@@ -44,11 +44,11 @@ impl Interrupt {
         Ok(Self {})
     }
 
-    /// Runs a command that may be cut off anywhere.
-    pub(crate) async fn cuts_off(
+    /// Runs a command, or a part of one, that may be cut off anywhere.
+    pub(crate) async fn cuts_off<T>(
         &mut self,
-        command: impl Future<Output = Result<(), Failure>>,
-    ) -> Result<(), Failure> {
+        command: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
         tokio::select! {
             biased;
             signal = self.wait() => Err(Failure::Interrupted(signal)),

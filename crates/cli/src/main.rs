@@ -15,6 +15,7 @@ mod output;
 mod produce;
 mod progress;
 mod record_json;
+mod senders;
 mod timestamp;
 mod topic;
 
@@ -49,9 +50,9 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Broker(args) => broker::run(args, &mut interrupt).await,
         Command::Produce(args) => produce::run(args, verbosity, &mut interrupt).await,
         Command::Consume(args) => interrupt.cuts_off(consume::run(args)).await,
-        Command::Demo(args) => interrupt.cuts_off(demo::run(args, verbosity)).await,
+        Command::Demo(args) => demo::run(args, verbosity, &mut interrupt).await,
         Command::Topic(command) => interrupt.cuts_off(topic::run(command)).await,
-        Command::Bench(args) => interrupt.cuts_off(bench::run(args, verbosity)).await,
+        Command::Bench(args) => bench::run(args, verbosity, &mut interrupt).await,
         Command::Completions(args) => completions::run(&args),
     }
 }

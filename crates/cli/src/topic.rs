@@ -5,7 +5,7 @@ use milena::ErrorCode;
 use milena::admin::{Admin, AdminError, ConfigResource, ConfigSource, TopicDescription, TopicSpec};
 
 use crate::args;
-use crate::cluster::ClusterArgs;
+use crate::cluster::{ClusterArgs, Own};
 use crate::failure::Failure;
 use crate::output::print_line;
 
@@ -22,6 +22,7 @@ pub(crate) enum TopicCommand {
 }
 
 #[derive(Args, Debug)]
+#[command(after_long_help = args::examples(LIST_EXAMPLES))]
 pub(crate) struct ListArgs {
     #[command(flatten)]
     cluster: ClusterArgs,
@@ -35,6 +36,14 @@ pub(crate) struct ListArgs {
     json: bool,
 }
 
+const LIST_EXAMPLES: &[(&str, &str)] = &[
+    ("Names and numbers of partitions", "milena topic list -b localhost:9092"),
+    (
+        "Kafka's own topics, too, for a program to read",
+        "milena topic list -b localhost:9092 --internal --json",
+    ),
+];
+
 #[derive(Args, Debug)]
 #[command(after_long_help = args::examples(CREATE_EXAMPLES))]
 pub(crate) struct CreateArgs {
@@ -46,11 +55,11 @@ pub(crate) struct CreateArgs {
     names: Vec<String>,
 
     /// How many partitions; the broker's default (num.partitions) without it.
-    #[arg(short, long)]
+    #[arg(short, long, value_name = "NUMBER")]
     partitions: Option<i32>,
 
     /// How many copies of each partition; the broker's default (default.replication.factor) without it.
-    #[arg(short, long)]
+    #[arg(short, long, value_name = "NUMBER")]
     replication_factor: Option<i16>,
 
     /// Sets a topic's configuration, such as cleanup.policy=compact. May be repeated.
@@ -75,6 +84,7 @@ const CREATE_EXAMPLES: &[(&str, &str)] = &[
 ];
 
 #[derive(Args, Debug)]
+#[command(after_long_help = args::examples(DESCRIBE_EXAMPLES))]
 pub(crate) struct DescribeArgs {
     #[command(flatten)]
     cluster: ClusterArgs,
@@ -91,7 +101,14 @@ pub(crate) struct DescribeArgs {
     json: bool,
 }
 
+const DESCRIBE_EXAMPLES: &[(&str, &str)] = &[
+    ("Leaders, replicas, and what was configured", "milena topic describe -b localhost:9092 orders"),
+    ("With all defaults", "milena topic describe -b localhost:9092 orders --all-configs"),
+    ("All topics, for a program to read", "milena topic describe -b localhost:9092 --json"),
+];
+
 #[derive(Args, Debug)]
+#[command(after_long_help = args::examples(DELETE_EXAMPLES))]
 pub(crate) struct DeleteArgs {
     #[command(flatten)]
     cluster: ClusterArgs,
@@ -105,7 +122,12 @@ pub(crate) struct DeleteArgs {
     if_exists: bool,
 }
 
-const DEFAULTS: &[(&str, &str)] = &[("client.id", "milena-topic")];
+const DELETE_EXAMPLES: &[(&str, &str)] = &[
+    ("Two topics", "milena topic delete -b localhost:9092 orders users"),
+    ("In a script that may run twice", "milena topic delete -b localhost:9092 orders --if-exists"),
+];
+
+const OWN: Own<'_> = Own { defaults: &[("client.id", "milena-topic")], flags: &[] };
 
 pub(crate) async fn run(command: TopicCommand) -> Result<(), Failure> {
     match command {
@@ -117,7 +139,7 @@ pub(crate) async fn run(command: TopicCommand) -> Result<(), Failure> {
 }
 
 async fn list(args: ListArgs) -> Result<(), Failure> {
-    let admin = args.cluster.connect(DEFAULTS).await?.admin();
+    let admin = args.cluster.connect(OWN).await?.admin();
     let topics = admin.list_topics().await.map_err(Failure::operation)?;
     let shown: Vec<_> = topics.iter().filter(|topic| args.internal || !topic.is_internal).collect();
     let width = shown.iter().map(|topic| topic.name.len()).max().unwrap_or(0);
@@ -153,7 +175,7 @@ async fn create(args: CreateArgs) -> Result<(), Failure> {
         }
         specs.push(spec);
     }
-    let admin = args.cluster.connect(DEFAULTS).await?.admin();
+    let admin = args.cluster.connect(OWN).await?.admin();
     let (results, done) = match args.validate {
         true => (admin.validate_topics(specs).await, "could be created"),
         false => (admin.create_topics(specs).await, "created"),
@@ -172,7 +194,7 @@ async fn create(args: CreateArgs) -> Result<(), Failure> {
 }
 
 async fn describe(args: DescribeArgs) -> Result<(), Failure> {
-    let admin = args.cluster.connect(DEFAULTS).await?.admin();
+    let admin = args.cluster.connect(OWN).await?.admin();
     let names = match args.names.is_empty() {
         false => args.names,
         true => {
@@ -198,7 +220,7 @@ async fn describe(args: DescribeArgs) -> Result<(), Failure> {
 }
 
 async fn delete(args: DeleteArgs) -> Result<(), Failure> {
-    let admin = args.cluster.connect(DEFAULTS).await?.admin();
+    let admin = args.cluster.connect(OWN).await?.admin();
     let mut errors = Vec::new();
     for (name, result) in admin.delete_topics(args.names).await {
         match result {

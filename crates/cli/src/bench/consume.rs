@@ -7,6 +7,7 @@ use super::report::Measured;
 use super::{BenchArgs, PROGRESS_EVERY, produce};
 use crate::failure::Failure;
 use crate::progress::Progress;
+use crate::senders::Senders;
 
 pub(super) async fn run(
     args: &BenchArgs,
@@ -34,9 +35,10 @@ pub(super) async fn run(
 }
 
 /// Writes what `run` reads.
-pub(super) async fn fill(args: &BenchArgs, kafka: &Kafka, progress: &mut Progress) -> Result<(), Failure> {
+pub(super) async fn fill(args: &BenchArgs, kafka: &Kafka, senders: &Senders) -> Result<(), Failure> {
     let args = BenchArgs { records: Some(args.warmup() + args.records()), warmup: 0, ..args.clone() };
-    produce::run(&args, kafka, progress).await.map(drop)
+    let mut progress = Progress::records(args.records(), false);
+    produce::run(&args, kafka, senders, &mut progress).await.map(drop)
 }
 
 /// Refuses a topic that has fewer records: the benchmark would wait for ever.

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use milena::{Env, Kafka, Producer, Record};
+use tokio::sync::mpsc;
 
 use super::meter::Meter;
 use super::pool::pool;
@@ -10,10 +11,12 @@ use super::report::{Measured, Quantiles};
 use super::{BenchArgs, PROGRESS_EVERY};
 use crate::failure::Failure;
 use crate::progress::Progress;
+use crate::senders::Senders;
 
 pub(super) async fn run(
     args: &BenchArgs,
     kafka: &Kafka,
+    senders: &Senders,
     progress: &mut Progress,
 ) -> Result<Measured, Failure> {
     let env = kafka.env();
@@ -23,17 +26,30 @@ pub(super) async fn run(
     for (partition, end) in consumer.end_offsets(&consumer.assignment()).await.map_err(Failure::operation)? {
         consumer.seek(&partition, end).map_err(Failure::operation)?;
     }
-    let producer = kafka.producer().build().await?;
+    let producer = senders.keep(kafka.producer().build().await?);
     producer.topic(&args.topic).await.map_err(Failure::operation)?;
 
     let origin = env.now();
     let total = args.warmup() + args.records();
-    let _sender = env.spawn(send(args.clone(), producer.clone(), env.clone(), origin, total));
+    let (failed, mut failures) = mpsc::channel(1);
+    let sending = send(args.clone(), producer.clone(), env.clone(), origin, total);
+    let _sender = env.spawn(async move {
+        if let Err(failure) = sending.await {
+            // Nobody listens any more when the benchmark is over.
+            let _over = failed.send(failure).await;
+        }
+    });
     let mut meter = Meter::start(env);
     let mut latencies = Vec::with_capacity(args.records() as usize);
     let (mut received, mut bytes) = (0, 0);
     while received < total {
-        let Some(batch) = consumer.next().await.map_err(Failure::operation)? else { break };
+        // What is not sent will not come.
+        let next = tokio::select! {
+            biased;
+            Some(failure) = failures.recv() => return Err(failure),
+            next = consumer.next() => next,
+        };
+        let Some(batch) = next.map_err(Failure::operation)? else { break };
         let now = env.now();
         for record in &batch {
             let Some(sent) = sent_at(origin, record.key) else { continue };
@@ -56,7 +72,13 @@ pub(super) async fn run(
 }
 
 /// Sends `total` records, each when it is due; the key is the time of sending.
-async fn send(args: BenchArgs, producer: Producer, env: Env, origin: Instant, total: u64) {
+async fn send(
+    args: BenchArgs,
+    producer: Producer,
+    env: Env,
+    origin: Instant,
+    total: u64,
+) -> Result<(), Failure> {
     let pool = pool(args.size);
     let started = env.now();
     for number in 0..total {
@@ -71,12 +93,10 @@ async fn send(args: BenchArgs, producer: Producer, env: Env, origin: Instant, to
             false => producer.send(record).await,
             true => producer.send(record.headers(&event.headers())).await,
         };
-        match sent {
-            // Failures are told by the flush at the end.
-            Ok(delivery) => drop(delivery),
-            Err(error) => return tracing::error!(%error, "the sender stopped"),
-        }
+        // Failures of deliveries are told by the flush at the end.
+        drop(sent.map_err(Failure::operation)?);
     }
+    Ok(())
 }
 
 fn sent_at(origin: Instant, key: Option<&[u8]>) -> Option<Instant> {

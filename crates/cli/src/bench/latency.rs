@@ -8,6 +8,7 @@ use super::report::{Measured, Quantiles};
 use super::{BenchArgs, PROGRESS_EVERY};
 use crate::failure::Failure;
 use crate::progress::Progress;
+use crate::senders::Senders;
 
 /// Connects, sends, waits for the acknowledgement, sends the next. The clock of the first acknowledgement starts before the
 /// connection.
@@ -15,6 +16,7 @@ pub(super) async fn run(
     args: &BenchArgs,
     kafka: KafkaBuilder,
     env: &milena::Env,
+    senders: &Senders,
     progress: &mut Progress,
 ) -> Result<Measured, Failure> {
     let pool = pool(args.size);
@@ -25,7 +27,7 @@ pub(super) async fn run(
     let meter = Meter::start(env);
     let connecting = env.now();
     let kafka = kafka.connect().await?;
-    let producer = kafka.producer().build().await?;
+    let producer = senders.keep(kafka.producer().build().await?);
     let mut warm_meter = None;
     for number in 0..args.warmup() + args.records() {
         if number == args.warmup() && number > 0 {

@@ -15,11 +15,13 @@ use clap::{ArgAction, Args, ValueEnum};
 use milena::{Compression, KafkaBuilder};
 
 use crate::args::{self, Verbosity};
-use crate::cluster::ClusterArgs;
+use crate::cluster::{ClusterArgs, Flag, Own};
 use crate::ensure_topic::ensure_topic;
 use crate::failure::Failure;
+use crate::interrupt::Interrupt;
 use crate::output::print_line;
 use crate::progress::Progress;
+use crate::senders::Senders;
 use embedded::EmbeddedBroker;
 use report::Report;
 
@@ -52,25 +54,25 @@ pub(crate) struct BenchArgs {
     #[arg(short, long, value_name = "BYTES", default_value_t = 100)]
     size: usize,
 
-    /// none, gzip, snappy, lz4 or zstd.
-    #[arg(short = 'z', long, value_name = "CODEC", default_value_t = Compression::None)]
-    compression: Compression,
+    /// Compresses batches: none (the default), gzip, snappy, lz4 or zstd.
+    #[arg(short = 'z', long, value_name = "CODEC")]
+    compression: Option<Compression>,
 
-    /// Which replicas must have a record: all, 1 or 0.
-    #[arg(long, value_name = "ACKS", default_value = "all")]
-    acks: String,
+    /// Which replicas must have a record: all (the default), 1 or 0.
+    #[arg(long, value_name = "ACKS")]
+    acks: Option<String>,
 
-    /// How long an incomplete batch waits for more records. Always 0 for latency and first.
-    #[arg(long, value_name = "MS", default_value_t = 5)]
-    linger_ms: u64,
+    /// How long an incomplete batch waits for more records, in milliseconds. Default: 5. Always 0 for latency and first.
+    #[arg(long, value_name = "MS")]
+    linger_ms: Option<u64>,
 
-    /// When a batch is full.
-    #[arg(long, value_name = "BYTES", default_value_t = 65_536)]
-    batch_bytes: usize,
+    /// When a batch is full, in bytes before compression. Default: 65536.
+    #[arg(long, value_name = "BYTES")]
+    batch_bytes: Option<usize>,
 
-    /// Batches in flight per partition.
-    #[arg(long, value_name = "NUMBER", default_value_t = 5)]
-    inflight: usize,
+    /// Batches in flight per partition. Default: 5.
+    #[arg(long, value_name = "NUMBER")]
+    inflight: Option<usize>,
 
     /// Whether the producer is idempotent. Default: true, unless acks is not all.
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
@@ -124,7 +126,25 @@ const EXAMPLES: &[(&str, &str)] = &[
     ),
 ];
 
-pub(crate) async fn run(args: BenchArgs, verbosity: Verbosity) -> Result<(), Failure> {
+/// What is overridden by the options that stand for the same, by -X and by --config.
+const DEFAULTS: &[(&str, &str)] = &[
+    ("client.id", "milena-bench"),
+    ("linger.ms", "5"),
+    ("batch.size", "65536"),
+    ("max.in.flight.requests.per.connection", "5"),
+];
+
+pub(crate) async fn run(
+    args: BenchArgs,
+    verbosity: Verbosity,
+    interrupt: &mut Interrupt,
+) -> Result<(), Failure> {
+    let senders = Senders::default();
+    senders.run(interrupt, measure(args, verbosity, &senders)).await
+}
+
+async fn measure(args: BenchArgs, verbosity: Verbosity, senders: &Senders) -> Result<(), Failure> {
+    let compression = args.check()?;
     // Kept until the end: the broker ends with it.
     let mut embedded = None;
     if !args.cluster.has_bootstrap()? {
@@ -143,20 +163,22 @@ pub(crate) async fn run(args: BenchArgs, verbosity: Verbosity) -> Result<(), Fai
     let preparing = args.builder(bootstrap)?.connect().await?;
     ensure_topic(&preparing.admin(), &args.topic, args.partitions).await?;
     if embedded.is_some() && args.operation == Operation::Consume {
-        consume::fill(&args, &preparing, &mut Progress::records(args.records(), false)).await?;
+        consume::fill(&args, &preparing, senders).await?;
     }
     let env = preparing.env().clone();
     drop(preparing);
 
     let builder = args.builder(bootstrap)?;
     let measured = match args.operation {
-        Operation::Produce => produce::run(&args, &builder.connect().await?, &mut progress).await?,
+        Operation::Produce => produce::run(&args, &builder.connect().await?, senders, &mut progress).await?,
         Operation::Consume => consume::run(&args, &builder.connect().await?, &mut progress).await?,
-        Operation::E2e => e2e::run(&args, &builder.connect().await?, &mut progress).await?,
-        Operation::Latency | Operation::First => latency::run(&args, builder, &env, &mut progress).await?,
+        Operation::E2e => e2e::run(&args, &builder.connect().await?, senders, &mut progress).await?,
+        Operation::Latency | Operation::First => {
+            latency::run(&args, builder, &env, senders, &mut progress).await?
+        }
     };
     progress.finish();
-    let report = Report::new(args.operation_name(), args.size, args.compression.to_string(), &measured);
+    let report = Report::new(args.operation_name(), args.size, compression.to_string(), &measured);
     print_line(&if for_people { report.table() } else { report.json() })
 }
 
@@ -179,28 +201,54 @@ impl BenchArgs {
         value.map(|value| value.get_name().to_owned()).unwrap_or_default()
     }
 
-    /// The client that is measured, at `bootstrap` if there is an embedded broker. What -X says wins over the other options.
-    fn builder(&self, bootstrap: Option<&str>) -> Result<KafkaBuilder, Failure> {
+    /// The properties that the options stand for.
+    fn flags(&self) -> Vec<Flag> {
         let linger_ms = match self.operation {
-            Operation::Latency | Operation::First => 0,
+            Operation::Latency | Operation::First => Some(0),
             _ => self.linger_ms,
         };
-        let numbers = [linger_ms.to_string(), self.batch_bytes.to_string(), self.inflight.to_string()];
-        let mut defaults = vec![
-            ("client.id", "milena-bench"),
-            ("acks", self.acks.as_str()),
-            ("linger.ms", &numbers[0]),
-            ("batch.size", &numbers[1]),
-            ("max.in.flight.requests.per.connection", &numbers[2]),
-            ("compression.type", self.compression.name()),
-        ];
-        if let Some(idempotent) = self.idempotent {
-            defaults.push(("enable.idempotence", if idempotent { "true" } else { "false" }));
+        let in_flight = "max.in.flight.requests.per.connection";
+        [
+            ("-z/--compression", "compression.type", self.compression.map(|codec| codec.name().to_owned())),
+            ("--acks", "acks", self.acks.clone()),
+            ("--linger-ms", "linger.ms", linger_ms.map(|ms| ms.to_string())),
+            ("--batch-bytes", "batch.size", self.batch_bytes.map(|bytes| bytes.to_string())),
+            ("--inflight", in_flight, self.inflight.map(|number| number.to_string())),
+            ("--idempotent", "enable.idempotence", self.idempotent.map(|idempotent| idempotent.to_string())),
+        ]
+        .into_iter()
+        .filter_map(|(flag, key, value)| value.map(|value| (flag, key, value)))
+        .collect()
+    }
+
+    /// Refuses, before anything begins, records that the producer would refuse one by one. Tells the compression.
+    fn check(&self) -> Result<Compression, Failure> {
+        let properties = self.cluster.properties(Own { defaults: DEFAULTS, flags: &self.flags() })?;
+        let producer = properties.resolve().and_then(|given| given.producer()).map_err(Failure::usage)?;
+        let (bytes, limit) = (pool::record_bytes(self.size, self.headers), producer.max_request_size);
+        if self.operation.sends() && bytes > limit {
+            return Err(Failure::Usage(format!(
+                "--size {}: a record of {bytes} bytes exceeds max.request.size ({limit} bytes); lower it, or raise the limit \
+                 with -X max.request.size=BYTES (and the topic's max.message.bytes)",
+                self.size
+            )));
         }
+        Ok(producer.compression.compression())
+    }
+
+    /// The client that is measured, at `bootstrap` if there is an embedded broker.
+    fn builder(&self, bootstrap: Option<&str>) -> Result<KafkaBuilder, Failure> {
+        let own = Own { defaults: DEFAULTS, flags: &self.flags() };
         match bootstrap {
-            Some(bootstrap) => self.cluster.builder_at(bootstrap, &defaults),
-            None => self.cluster.builder(&defaults),
+            Some(bootstrap) => self.cluster.builder_at(bootstrap, own),
+            None => self.cluster.builder(own),
         }
+    }
+}
+
+impl Operation {
+    fn sends(self) -> bool {
+        self != Self::Consume
     }
 }
 
@@ -225,6 +273,36 @@ mod tests {
         assert_eq!((args.records(), args.warmup, args.idempotent), (10, 2, Some(true)));
         assert_eq!(args.cluster.bootstrap.as_deref(), Some("127.0.0.1:9092"));
         assert!(args.builder(None).is_ok());
+    }
+
+    #[test]
+    fn a_record_that_no_request_holds_is_refused_before_anything_begins() {
+        let check = |line: &str| Line::try_parse_from(line.split_whitespace()).unwrap().args.check();
+        for operation in ["produce", "latency", "e2e", "first"] {
+            let refused = check(&format!("bench {operation} --size 1100000"));
+            assert!(
+                matches!(&refused, Err(Failure::Usage(text)) if text.contains("--size 1100000") && text.contains("max.request.size")),
+                "{refused:?}"
+            );
+        }
+        assert!(check("bench produce --size 1100000 -X max.request.size=2000000").is_ok());
+        assert!(check("bench produce --size 1000000").is_ok());
+    }
+
+    #[test]
+    fn an_option_that_contradicts_a_property_is_refused_and_one_that_does_not_is_reported() {
+        let check = |line: &str| Line::try_parse_from(line.split_whitespace()).unwrap().args.check();
+        for (option, property) in
+            [("--linger-ms 1", "linger.ms=2"), ("-z lz4", "compression.codec=gzip"), ("--acks 1", "acks=0")]
+        {
+            let refused = check(&format!("bench produce {option} -X {property}"));
+            assert!(
+                matches!(&refused, Err(Failure::Usage(text)) if text.contains("have different values")),
+                "{refused:?}"
+            );
+        }
+        assert_eq!(check("bench produce -X compression.type=zstd").unwrap(), Compression::Zstd);
+        assert_eq!(check("bench produce").unwrap(), Compression::None);
     }
 
     #[test]

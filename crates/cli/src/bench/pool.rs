@@ -72,6 +72,13 @@ fn value(random: &mut SplitMix64, event: &str, time_ms: u64, size: usize) -> Str
     value
 }
 
+/// What a record of an event takes alone in a batch, at least.
+pub(super) fn record_bytes(size: usize, with_headers: bool) -> usize {
+    let event = Event::new(0, size);
+    let headers = event.headers.iter().map(|(name, value)| name.len() + value.len());
+    event.size() + if with_headers { headers.sum() } else { 0 }
+}
+
 /// What the pool may take: fewer events are made if values are very large.
 const POOL_BYTES_MAX: usize = 256 << 20;
 

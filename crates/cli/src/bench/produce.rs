@@ -10,6 +10,7 @@ use super::report::Measured;
 use super::{BenchArgs, PROGRESS_EVERY};
 use crate::failure::Failure;
 use crate::progress::Progress;
+use crate::senders::Senders;
 
 /// Deliveries held at once: many times what five batches in flight for each partition hold, so that they limit nothing.
 const DELIVERIES_MAX: usize = 100_000;
@@ -17,10 +18,11 @@ const DELIVERIES_MAX: usize = 100_000;
 pub(super) async fn run(
     args: &BenchArgs,
     kafka: &Kafka,
+    senders: &Senders,
     progress: &mut Progress,
 ) -> Result<Measured, Failure> {
     let pool = pool(args.size);
-    let producer = kafka.producer().build().await?;
+    let producer = senders.keep(kafka.producer().build().await?);
     let topic = producer.topic(&args.topic).await.map_err(Failure::operation)?;
     let mut load = Load { topic, pool: &pool, headers: args.headers, pending: VecDeque::new() };
 

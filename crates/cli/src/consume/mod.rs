@@ -4,16 +4,15 @@ mod format;
 mod limits;
 mod reading;
 mod start;
+mod starts;
 mod template;
 
-use std::collections::BTreeMap;
-
 use clap::{Args, ValueEnum};
-use milena::consumer::OffsetAndTimestamp;
-use milena::{Consumer, ErrorCode, Kafka, TopicPartition};
+use milena::config::choices::OffsetReset;
+use milena::{Consumer, Env, ErrorCode, Kafka, TopicPartition};
 
 use crate::args;
-use crate::cluster::ClusterArgs;
+use crate::cluster::{ClusterArgs, Own};
 use crate::escape::unescape;
 use crate::failure::Failure;
 use crate::output::Output;
@@ -22,6 +21,7 @@ pub(crate) use format::ShownRecord;
 use limits::Limits;
 use reading::{Reading, Shown};
 use start::Start;
+use starts::Starts;
 use template::Template;
 
 #[derive(Args, Debug)]
@@ -39,9 +39,10 @@ pub(crate) struct ConsumeArgs {
     partitions: Vec<i32>,
 
     /// Where to begin: beginning, end, an offset (42), a number of last records of each partition (-10), or a time
-    /// (2026-11-23T10:00:00Z, UTC without an offset; or @ and milliseconds).
-    #[arg(long, value_name = "START", default_value = "end", allow_hyphen_values = true)]
-    from: Start,
+    /// (2026-11-23T10:00:00Z, UTC without an offset; or @ and milliseconds). Default: as auto.offset.reset says, if that is given;
+    /// else end.
+    #[arg(long, value_name = "START", allow_hyphen_values = true)]
+    from: Option<Start>,
 
     /// Ends after this many records.
     #[arg(short = 'n', long, value_name = "NUMBER")]
@@ -94,22 +95,44 @@ const EXAMPLES: &[(&str, &str)] = &[
 
 pub(crate) async fn run(args: ConsumeArgs) -> Result<(), Failure> {
     let shown = Shown { format: args.format()?, null: args.null.clone().into_bytes() };
+    let (start, reset) = args.start()?;
     // What to do when an offset is gone depends on whether it was asked for.
-    let reset = match args.from {
+    let default_reset = match start {
         Start::Offset(_) => "none",
         Start::End => "latest",
         Start::Beginning | Start::Tail(_) | Start::Timestamp(_) => "earliest",
     };
     let defaults = [
         ("client.id", "milena-consume"),
-        ("auto.offset.reset", reset),
+        ("auto.offset.reset", default_reset),
         ("allow.auto.create.topics", "false"),
     ];
-    let kafka = args.cluster.connect(&defaults).await?;
-    read(&args, &kafka, &shown).await
+    let kafka = args.cluster.connect(Own { defaults: &defaults, flags: &[] }).await?;
+    let mut consumer = kafka.consumer().build().await?;
+    let partitions = partitions(&args, &kafka).await?;
+    let starts = Starts::look_up(start, reset, &consumer, &partitions).await?;
+    assign(&args, &mut consumer, partitions).await?;
+    read(&args, consumer, starts, &shown).await
 }
 
 impl ConsumeArgs {
+    /// Where to begin, and what was given as `auto.offset.reset`.
+    fn start(&self) -> Result<(Start, Option<OffsetReset>), Failure> {
+        const RESET: &str = "auto.offset.reset";
+        let given = self.cluster.given()?;
+        let reset = match given.is_set(RESET) {
+            true => Some(given.consumer().map_err(Failure::usage)?.auto_offset_reset),
+            false => None,
+        };
+        // --from wins over a file, but not over what stands beside it.
+        let beside = reset.filter(|_| self.from.is_none()).or(match self.cluster.has_option(RESET)? {
+            true => reset,
+            false => None,
+        });
+        let start = start::choose(self.from, beside, Env::system().timestamp_ms()).map_err(Failure::Usage)?;
+        Ok((start, reset))
+    }
+
     fn format(&self) -> Result<Format, Failure> {
         if let Some(template) = &self.format {
             let template = Template::parse(template);
@@ -127,20 +150,30 @@ impl ConsumeArgs {
     }
 }
 
-async fn read(args: &ConsumeArgs, kafka: &Kafka, shown: &Shown) -> Result<(), Failure> {
-    let mut consumer = kafka.consumer().build().await?;
-    let partitions = partitions(args, kafka).await?;
-    let ends = consumer.end_offsets(&partitions).await.map_err(Failure::operation)?;
-    let starts = start_offsets(args.from, &consumer, &partitions, &ends).await?;
+/// Partitions that come later are read too, unless an end or certain partitions were asked for.
+async fn assign(
+    args: &ConsumeArgs,
+    consumer: &mut Consumer,
+    partitions: Vec<TopicPartition>,
+) -> Result<(), Failure> {
     if args.exit || !args.partitions.is_empty() {
         consumer.assign(partitions);
-    } else {
-        for topic in &args.topics {
-            consumer.assign_topic(topic.as_str()).await.map_err(Failure::operation)?;
-        }
+        return Ok(());
     }
-    let mut limits = Limits { count: args.count, ends: args.exit.then_some(ends) };
-    for (partition, start) in &starts {
+    for topic in &args.topics {
+        consumer.assign_topic(topic.as_str()).await.map_err(Failure::operation)?;
+    }
+    Ok(())
+}
+
+async fn read(
+    args: &ConsumeArgs,
+    mut consumer: Consumer,
+    starts: Starts,
+    shown: &Shown,
+) -> Result<(), Failure> {
+    let mut limits = Limits { count: args.count, ends: args.exit.then_some(starts.ends) };
+    for (partition, start) in &starts.offsets {
         consumer.seek(partition, *start).map_err(Failure::operation)?;
         limits.advance(partition, *start);
     }
@@ -180,34 +213,4 @@ async fn partitions(args: &ConsumeArgs, kafka: &Kafka) -> Result<Vec<TopicPartit
         partitions.extend(wanted.map(|partition| TopicPartition::new(topic.as_str(), partition)));
     }
     Ok(partitions)
-}
-
-/// The offset to begin at, in each partition.
-async fn start_offsets(
-    start: Start,
-    consumer: &Consumer,
-    partitions: &[TopicPartition],
-    ends: &BTreeMap<TopicPartition, i64>,
-) -> Result<BTreeMap<TopicPartition, i64>, Failure> {
-    match start {
-        Start::End => Ok(ends.clone()),
-        Start::Offset(offset) => Ok(partitions.iter().map(|partition| (partition.clone(), offset)).collect()),
-        Start::Beginning => consumer.beginning_offsets(partitions).await.map_err(Failure::operation),
-        Start::Tail(count) => {
-            let mut starts = consumer.beginning_offsets(partitions).await.map_err(Failure::operation)?;
-            for (partition, start) in &mut starts {
-                *start = (*start).max(ends.get(partition).map_or(0, |end| end - count));
-            }
-            Ok(starts)
-        }
-        Start::Timestamp(timestamp) => {
-            let times = partitions.iter().map(|partition| (partition.clone(), timestamp));
-            let found = consumer.offsets_for_times(times).await.map_err(Failure::operation)?;
-            let start = |(partition, found): (TopicPartition, Option<OffsetAndTimestamp>)| {
-                let offset = found.map(|found| found.offset).or_else(|| ends.get(&partition).copied());
-                (partition, offset.unwrap_or(0))
-            };
-            Ok(found.into_iter().map(start).collect())
-        }
-    }
 }

@@ -7,7 +7,7 @@ use milena::{Consumer, RecordBatch, TopicPartition};
 
 use super::format::{Format, ShownRecord};
 use super::limits::Limits;
-use crate::failure::Failure;
+use crate::failure::{Failure, error_line, warning_line};
 use crate::output::Output;
 
 /// With `--exit`, how often to look whether a position has passed over the last records, which may be none that are shown.
@@ -114,13 +114,13 @@ impl Reading<'_> {
         match error {
             // Attempts go on by themselves.
             RecvError::Broker { .. } => {
-                eprintln!("{error}");
+                eprintln!("{}", warning_line(error));
                 return Ok(());
             }
             _ if !self.keep_going => return Err(Failure::operation(error)),
             _ => {}
         }
-        eprintln!("{error}");
+        eprintln!("{}", error_line(error));
         self.errors += 1;
         match (error, error.partition()) {
             (RecvError::Corrupt { partition, next_offset: Some(next), .. }, _) => {

@@ -12,14 +12,16 @@ use milena::broker::Cluster;
 use milena::env::Task;
 use milena::serdes::{Json, Utf8};
 use milena::typed::{TypedProducer, TypedReader};
-use milena::{ClusterConnector, Delivery, Env, HeaderRef, Kafka, Record, TopicPartition};
+use milena::{ClusterConnector, Delivery, Env, HeaderRef, Kafka, Producer, Record, TopicPartition};
 use tokio::sync::mpsc;
 
 use crate::args::{self, Verbosity};
-use crate::cluster::ClusterArgs;
+use crate::cluster::{ClusterArgs, Own};
 use crate::ensure_topic::ensure_topic;
 use crate::failure::Failure;
+use crate::interrupt::Interrupt;
 use crate::output::print_line;
+use crate::senders::Senders;
 use check::{Acknowledged, ReadBack};
 use story::{JOURNEY, Journey, Message, UserEvent};
 
@@ -63,11 +65,21 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("With another compression", "milena demo -X compression.type=zstd"),
 ];
 
-pub(crate) async fn run(args: DemoArgs, verbosity: Verbosity) -> Result<(), Failure> {
+pub(crate) async fn run(
+    args: DemoArgs,
+    verbosity: Verbosity,
+    interrupt: &mut Interrupt,
+) -> Result<(), Failure> {
+    let senders = Senders::default();
+    senders.run(interrupt, demonstrate(args, verbosity, &senders)).await
+}
+
+async fn demonstrate(args: DemoArgs, verbosity: Verbosity, senders: &Senders) -> Result<(), Failure> {
+    let own = Own { defaults: PROPERTIES, flags: &[] };
     // Kept until the end: the broker ends with it.
     let mut embedded = None;
     let kafka = if args.cluster.has_bootstrap()? {
-        args.cluster.connect(PROPERTIES).await?
+        args.cluster.connect(own).await?
     } else {
         if !verbosity.quiet {
             eprintln!("no -b given: on an embedded broker in this process");
@@ -75,7 +87,7 @@ pub(crate) async fn run(args: DemoArgs, verbosity: Verbosity) -> Result<(), Fail
         let cluster = Cluster::builder().in_memory().start().await.map_err(Failure::operation)?;
         let cluster = embedded.insert(cluster);
         let env = Env::builder().connector(ClusterConnector::new(cluster)).build();
-        args.cluster.builder_at(&cluster.bootstrap(), PROPERTIES)?.env(env).connect().await?
+        args.cluster.builder_at(&cluster.bootstrap(), own)?.env(env).connect().await?
     };
     let partitions = ensure_topic(&kafka.admin(), &args.topic, PARTITIONS).await?;
     print_line(&format!(
@@ -85,16 +97,16 @@ pub(crate) async fn run(args: DemoArgs, verbosity: Verbosity) -> Result<(), Fail
         args.topic
     ))?;
 
-    let acknowledged = play(&args, &kafka).await?;
+    let producer = senders.keep(kafka.producer().build().await?);
+    let acknowledged = play(&args, producer, kafka.env()).await?;
     let read = read_back(&args.topic, &kafka, &acknowledged).await?;
     report(&args.topic, &acknowledged, &read)
 }
 
 /// Plays all journeys at once and prints each event when it is acknowledged.
-async fn play(args: &DemoArgs, kafka: &Kafka) -> Result<Vec<Acknowledged>, Failure> {
-    let producer = TypedProducer::new(kafka.producer().build().await?, Utf8, Json);
+async fn play(args: &DemoArgs, producer: Producer, env: &Env) -> Result<Vec<Acknowledged>, Failure> {
+    let producer = TypedProducer::new(producer, Utf8, Json);
     let (sender, mut receiver) = mpsc::channel(SHOWN_LATER_MAX);
-    let env = kafka.env();
     let users: Vec<Task> = (1..=usize::from(args.users))
         .map(|number| {
             let journey = Journey::new(number, || env.random_u64());

@@ -42,10 +42,33 @@ impl Chunker {
     }
 }
 
-/// The lines of a chunk, without their ends.
-pub(crate) fn lines(chunk: &[u8], delimiter: u8) -> impl Iterator<Item = &[u8]> {
-    let chunk = chunk.strip_suffix(&[delimiter]).unwrap_or(chunk);
-    chunk.split(move |byte| *byte == delimiter)
+/// What ends a record of the input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Delimiter {
+    /// The end of a line, as Unix (LF) or as Windows (CR LF) writes it.
+    Line,
+    /// This byte, and nothing else.
+    Byte(u8),
+}
+
+impl Delimiter {
+    /// The last byte of it.
+    pub(crate) fn byte(self) -> u8 {
+        match self {
+            Self::Line => b'\n',
+            Self::Byte(byte) => byte,
+        }
+    }
+
+    /// The records of a chunk, without what ends them.
+    pub(crate) fn split(self, chunk: &[u8]) -> impl Iterator<Item = &[u8]> {
+        let last = self.byte();
+        let strip = move |record: &'_ [u8]| record.strip_suffix(&[last]).map_or(record.len(), <[u8]>::len);
+        chunk.split_inclusive(move |byte| *byte == last).map(move |record| match self {
+            Self::Line if record.ends_with(b"\r\n") => &record[..record.len() - 2],
+            _ => &record[..strip(record)],
+        })
+    }
 }
 
 #[cfg(test)]
@@ -53,14 +76,10 @@ mod tests {
     use super::*;
 
     /// All lines of `input`, given in pieces of `size` bytes.
-    fn read(input: &[u8], size: usize) -> Vec<Vec<u8>> {
-        let mut chunker = Chunker::new(b'\n');
+    fn read(delimiter: Delimiter, input: &[u8], size: usize) -> Vec<Vec<u8>> {
+        let mut chunker = Chunker::new(delimiter.byte());
         let mut read = Vec::new();
-        let mut take = |chunk: Vec<u8>| {
-            if !chunk.is_empty() {
-                read.extend(lines(&chunk, b'\n').map(<[u8]>::to_vec));
-            }
-        };
+        let mut take = |chunk: Vec<u8>| read.extend(delimiter.split(&chunk).map(<[u8]>::to_vec));
         for piece in input.chunks(size) {
             take(chunker.push(piece).unwrap());
         }
@@ -70,17 +89,24 @@ mod tests {
 
     #[test]
     fn lines_are_the_same_however_the_input_is_cut() {
-        let input = b"one\n\n\xff\x00two\r\nlast";
+        let input = b"one\n\n\xff\x00two\r\n\r\nr\rs\r\r\nlast\r";
         for size in 1..=input.len() {
-            assert_eq!(read(input, size), [&b"one"[..], b"", b"\xff\x00two\r", b"last"], "pieces of {size}");
+            let expected = [&b"one"[..], b"", b"\xff\x00two", b"", b"r\rs\r", b"last\r"];
+            assert_eq!(read(Delimiter::Line, input, size), expected, "pieces of {size}");
         }
     }
 
     #[test]
+    fn a_delimiter_that_was_asked_for_takes_nothing_else_away() {
+        assert_eq!(read(Delimiter::Byte(b'\n'), b"a\r\nb", 2), [&b"a\r"[..], b"b"]);
+        assert_eq!(read(Delimiter::Byte(0), b"a\r\n\0\0b", 2), [&b"a\r\n"[..], b"", b"b"]);
+    }
+
+    #[test]
     fn an_end_of_line_at_the_end_begins_no_further_line() {
-        assert_eq!(read(b"a\n", 1), [b"a"]);
-        assert_eq!(read(b"\n", 1), [b""]);
-        assert_eq!(read(b"", 1), Vec::<Vec<u8>>::new());
+        assert_eq!(read(Delimiter::Line, b"a\n", 1), [b"a"]);
+        assert_eq!(read(Delimiter::Line, b"\n", 1), [b""]);
+        assert_eq!(read(Delimiter::Line, b"", 1), Vec::<Vec<u8>>::new());
     }
 
     #[test]

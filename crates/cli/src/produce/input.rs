@@ -1,6 +1,6 @@
-//! Input, read by a thread of its own: a read of a terminal cannot be interrupted.
+//! Input, read by a thread of its own: neither a read of a terminal nor the opening of a FIFO can be interrupted.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -24,36 +24,59 @@ pub(crate) struct Input {
     pub(crate) name: String,
     /// How many bytes there are, where that is known.
     pub(crate) size: Option<u64>,
-    reader: Box<dyn Read + Send>,
+    source: Source,
+}
+
+enum Source {
+    Stdin,
+    File(File),
+    /// Opened by the thread that reads it: a FIFO that nobody writes to lets its opener wait, and signals with it.
+    Special(PathBuf),
 }
 
 impl Input {
     /// A file, or the standard input for `None` and `-`.
     pub(crate) fn open(path: Option<&PathBuf>) -> Result<Self, Failure> {
-        match path.filter(|path| path.as_path() != Path::new("-")) {
-            None => Ok(Self { name: "stdin".to_owned(), size: None, reader: Box::new(io::stdin()) }),
-            Some(path) => {
-                let name = path.display().to_string();
-                let cannot = |error: io::Error| Failure::Usage(format!("cannot read {name}: {error}"));
-                let file = File::open(path).map_err(cannot)?;
-                let metadata = file.metadata().map_err(cannot)?;
-                let size = metadata.is_file().then_some(metadata.len());
-                Ok(Self { name, size, reader: Box::new(file) })
-            }
+        let Some(path) = path.filter(|path| path.as_path() != Path::new("-")) else {
+            return Ok(Self { name: "stdin".to_owned(), size: None, source: Source::Stdin });
+        };
+        let name = path.display().to_string();
+        let cannot = |error: io::Error| Failure::Usage(format!("cannot read {name}: {error}"));
+        let metadata = fs::metadata(path).map_err(cannot)?;
+        if metadata.is_dir() {
+            return Err(Failure::Usage(format!(
+                "cannot read {name}: it is a directory; name a file, or - for standard input"
+            )));
         }
+        if !metadata.is_file() {
+            return Ok(Self { name, size: None, source: Source::Special(path.clone()) });
+        }
+        let file = File::open(path).map_err(cannot)?;
+        Ok(Self { name, size: Some(metadata.len()), source: Source::File(file) })
     }
 
     /// Begins to read. The thread ends with the input, or when nobody receives any more.
     pub(crate) fn read(self, delimiter: u8) -> Receiver<Chunk> {
         let (sender, receiver) = mpsc::channel(CHUNKS_MAX);
-        let mut reader = self.reader;
         thread::spawn(move || {
             let send = |chunk: Chunk| sender.blocking_send(chunk).is_ok();
-            if let Err(error) = read_chunks(&mut *reader, delimiter, |chunk| send(Ok(chunk))) {
+            let read =
+                |mut reader: Box<dyn Read>| read_chunks(&mut *reader, delimiter, |chunk| send(Ok(chunk)));
+            if let Err(error) = self.source.reader().and_then(read) {
                 send(Err(error));
             }
         });
         receiver
+    }
+}
+
+impl Source {
+    fn reader(self) -> io::Result<Box<dyn Read>> {
+        Ok(match self {
+            Self::Stdin => Box::new(io::stdin()),
+            Self::File(file) => Box::new(file),
+            Self::Special(path) => Box::new(File::open(path)?),
+        })
     }
 }
 

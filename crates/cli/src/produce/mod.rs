@@ -15,13 +15,14 @@ use clap::Args;
 use milena::{Compression, Producer, TopicProducer};
 
 use crate::args::Verbosity;
-use crate::cluster::ClusterArgs;
+use crate::cluster::{ClusterArgs, Own};
 use crate::escape::unescape;
 use crate::failure::Failure;
 use crate::interrupt::Interrupt;
 use crate::output::Output;
 use crate::progress::Progress;
 use crate::{args, timestamp};
+use chunks::Delimiter;
 use input::Input;
 use line::LineFormat;
 pub(crate) use line::{NewHeaders, NewRecord};
@@ -60,9 +61,10 @@ pub(crate) struct ProduceArgs {
     #[arg(short = 'Z', long, value_name = "TEXT")]
     null: Option<String>,
 
-    /// What ends a record, one byte; understands \0, \t, \xHH.
-    #[arg(short = 'D', long, value_name = "BYTE", default_value = "\\n")]
-    delimiter: String,
+    /// What ends a record, one byte; understands \0, \t, \xHH. Default: the end of a line, LF or CR LF; with -D '\n', a CR before
+    /// it stays in the record.
+    #[arg(short = 'D', long, value_name = "BYTE")]
+    delimiter: Option<String>,
 
     /// The key of every record that brings none.
     #[arg(short, long)]
@@ -73,14 +75,14 @@ pub(crate) struct ProduceArgs {
     headers: Vec<String>,
 
     /// The partition of every record that brings none, in place of the partitioner's choice.
-    #[arg(short, long)]
+    #[arg(short, long, value_name = "NUMBER")]
     partition: Option<i32>,
 
     /// The timestamp of every record that brings none: milliseconds since 1970, or 2026-11-23T10:00:00Z. Default: now.
     #[arg(long, value_name = "TIME")]
     timestamp: Option<String>,
 
-    /// Compresses batches: none, gzip, snappy, lz4, zstd.
+    /// Compresses batches: none (the default), gzip, snappy, lz4, zstd.
     #[arg(short = 'z', long, value_name = "CODEC")]
     compression: Option<Compression>,
 
@@ -117,12 +119,11 @@ pub(crate) async fn run(
     let fixed = args.fixed()?;
     let input = Input::open(args.file.as_ref())?;
 
-    let kafka = args.cluster.connect(&[("client.id", "milena-produce")]).await?;
-    let mut builder = kafka.producer();
-    if let Some(compression) = args.compression {
-        builder = builder.compression(compression);
-    }
-    let producer = builder.build().await?;
+    let compression =
+        args.compression.map(|codec| ("-z/--compression", "compression.type", codec.name().to_owned()));
+    let own = Own { defaults: &[("client.id", "milena-produce")], flags: compression.as_slice() };
+    let kafka = interrupt.cuts_off(args.cluster.connect(own)).await?;
+    let producer = kafka.producer().build().await?;
     let topic = open_topic(&producer, &args.topic, interrupt).await?;
     if args.file.is_none() && io::stdin().is_terminal() && !verbosity.quiet {
         eprintln!("one record a line; Ctrl-D ends");
@@ -144,7 +145,7 @@ pub(crate) async fn run(
         env: kafka.env().clone(),
     };
     let started = sending.env.now();
-    let ending = sending.send_all(input.read(delimiter), interrupt).await?;
+    let ending = sending.send_all(input.read(delimiter.byte()), interrupt).await?;
     sending.drain(&ending, interrupt).await?;
     sending.progress.finish();
     let summary = sending.outcome.summary(sending.env.now() - started);
@@ -210,10 +211,11 @@ impl ProduceArgs {
         Ok(LineFormat::Text { key_separator, null_marker })
     }
 
-    fn delimiter(&self) -> Result<u8, Failure> {
-        match *unescape(&self.delimiter).map_err(|error| Failure::Usage(format!("--delimiter: {error}")))? {
-            [byte] => Ok(byte),
-            _ => Err(Failure::Usage(format!("--delimiter is {:?}, but has to be one byte", self.delimiter))),
+    fn delimiter(&self) -> Result<Delimiter, Failure> {
+        let Some(delimiter) = &self.delimiter else { return Ok(Delimiter::Line) };
+        match *unescape(delimiter).map_err(|error| Failure::Usage(format!("--delimiter: {error}")))? {
+            [byte] => Ok(Delimiter::Byte(byte)),
+            _ => Err(Failure::Usage(format!("--delimiter is {delimiter:?}, but has to be one byte"))),
         }
     }
 
@@ -257,10 +259,11 @@ mod tests {
     #[test]
     fn separators_and_delimiters_understand_escapes() {
         let args = parse(&["-K", r"\t", "-D", r"\0"]);
-        assert_eq!(args.delimiter().unwrap(), 0);
+        assert_eq!(args.delimiter().unwrap(), Delimiter::Byte(0));
         let format = args.line_format().unwrap();
         assert!(matches!(format, LineFormat::Text { key_separator: Some(tab), .. } if tab == b"\t"));
-        assert_eq!(parse(&[]).delimiter().unwrap(), b'\n');
+        assert_eq!(parse(&[]).delimiter().unwrap(), Delimiter::Line);
+        assert_eq!(parse(&["-D", r"\n"]).delimiter().unwrap(), Delimiter::Byte(b'\n'));
     }
 
     #[test]

@@ -21,7 +21,8 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
-    /// Takes note of a delivery. A failure gives a message for the user, unless there were too many before.
+    /// Takes note of a delivery. A failure gives a message for the user, which begins with the line, unless there were too many
+    /// before.
     pub(crate) fn delivered(
         &mut self,
         line: u64,
@@ -35,7 +36,7 @@ impl Outcome {
             Err(error) => {
                 self.failed += 1;
                 self.possibly_written += u64::from(error.possibly_written());
-                (self.failed <= FAILURES_TOLD_MAX).then(|| format!("line {line}: {error}"))
+                (self.failed <= FAILURES_TOLD_MAX).then(|| format!("{line}: {error}"))
             }
         }
     }

@@ -8,17 +8,16 @@ use milena::producer::DeliveryError;
 use milena::{Acknowledgement, Delivery, Env, HeaderRef, Producer, Record, TopicProducer};
 use tokio::sync::mpsc::Receiver;
 
+use super::Fixed;
+use super::chunks::Delimiter;
 use super::input::Chunk;
 use super::line::LineFormat;
 use super::outcome::Outcome;
-use super::{Fixed, chunks};
-use crate::failure::Failure;
+use crate::failure::{Failure, error_line};
 use crate::interrupt::{Interrupt, Signal};
 use crate::output::Output;
 use crate::progress::Progress;
-
-/// After Ctrl-C, how long acknowledgements of what was sent are waited for. A second Ctrl-C ends that.
-const DRAIN_MAX: Duration = Duration::from_secs(10);
+use crate::senders::DRAIN_MAX;
 
 /// Why no more records are sent.
 pub(super) enum Ending {
@@ -33,7 +32,7 @@ pub(super) struct Sending {
     pub(super) producer: Producer,
     pub(super) topic: TopicProducer,
     pub(super) format: LineFormat,
-    pub(super) delimiter: u8,
+    pub(super) delimiter: Delimiter,
     pub(super) fixed: Fixed,
     pub(super) keep_going: bool,
     pub(super) input_name: String,
@@ -78,7 +77,7 @@ impl Sending {
     }
 
     async fn send_chunk(&mut self, chunk: &[u8]) -> Result<(), String> {
-        for line in chunks::lines(chunk, self.delimiter) {
+        for line in self.delimiter.split(chunk) {
             self.lines_read += 1;
             let Err(problem) = self.send_line(line).await else { continue };
             self.outcome.refused += 1;
@@ -86,7 +85,7 @@ impl Sending {
             if !self.keep_going {
                 return Err(problem);
             }
-            self.progress.note(&problem);
+            self.progress.note(&error_line(problem));
         }
         Ok(())
     }
@@ -139,7 +138,7 @@ impl Sending {
 
     fn note(&mut self, line: u64, result: &Result<Acknowledgement, DeliveryError>) -> Result<(), Failure> {
         if let Some(message) = self.outcome.delivered(line, result) {
-            self.progress.note(&message);
+            self.progress.note(&error_line(format_args!("{}:{message}", self.input_name)));
         }
         let Some(offsets) = &mut self.offsets else { return Ok(()) };
         if let Ok(ack) = result {

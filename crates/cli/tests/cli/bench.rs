@@ -73,3 +73,25 @@ fn what_produce_writes_consume_reads_on_a_given_broker() {
     let stderr = broker.milena(&["bench", "consume", "--records", "3001"]).failure(1);
     assert!(stderr.contains("3000 records, not 3001"), "{stderr}");
 }
+
+#[test]
+fn a_record_above_the_limit_is_refused_before_the_run() {
+    let stderr = milena(&["bench", "e2e", "--size", "1100000"]).failure(2);
+    assert!(stderr.contains("--size 1100000") && stderr.contains("max.request.size"), "{stderr}");
+    assert!(!stderr.contains("embedded"), "nothing was started: {stderr}");
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_brings_what_was_sent_to_its_end() {
+    use nix::sys::signal::Signal;
+    let broker = Broker::with_topics(&["bench"]);
+    for (operation, signal, code) in [("produce", Signal::SIGINT, 130), ("e2e", Signal::SIGTERM, 143)] {
+        let first = broker.start_milena(&["consume", "-t", "bench", "-n", "1"]);
+        let bench = broker.start_milena(&["bench", operation, "--records", "10000000"]);
+        first.wait().success();
+        bench.signal(signal);
+        let stderr = bench.wait().failure(code);
+        assert!(stderr.contains("interrupted; what was sent was brought to its end"), "{stderr}");
+    }
+}

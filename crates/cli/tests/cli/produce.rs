@@ -108,6 +108,79 @@ fn a_topic_copied_as_json_is_the_same_record_by_record() {
 }
 
 #[test]
+fn lines_of_windows_end_as_those_of_unix_unless_the_delimiter_is_told() {
+    let broker = Broker::with_topics(&["orders"]);
+    broker.milena_with_input(&["produce", "-t", "orders"], b"one\r\ntwo\r\n").success();
+    assert_eq!(broker.read("orders", "[%s]"), b"[one][two]");
+    broker.milena_with_input(&["produce", "-t", "orders", "-D", r"\n"], b"three\r\n").success();
+    assert_eq!(broker.read("orders", "[%s]"), b"[one][two][three\r]");
+}
+
+#[test]
+fn a_directory_is_no_input() {
+    let broker = Broker::with_topics(&["orders"]);
+    let directory = std::env::temp_dir();
+    let stderr = broker.milena(&["produce", "-t", "orders", directory.to_str().unwrap()]).failure(2);
+    assert!(stderr.contains("it is a directory"), "{stderr}");
+}
+
+#[test]
+fn a_codec_and_a_property_that_contradict_each_other_are_both_named() {
+    let broker = Broker::with_topics(&["orders"]);
+    let arguments = ["produce", "-t", "orders", "-z", "lz4", "-X", "compression.type=gzip"];
+    let stderr = broker.milena_with_input(&arguments, b"x\n").failure(2);
+    assert!(stderr.contains("-z/--compression") && stderr.contains("-X compression.type"), "{stderr}");
+}
+
+/// A FIFO, whose name is gone with this.
+#[cfg(unix)]
+struct Fifo(std::path::PathBuf);
+
+#[cfg(unix)]
+impl Fifo {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("milena-{}-{name}", std::process::id()));
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        Self(path)
+    }
+}
+
+#[cfg(unix)]
+impl Drop for Fifo {
+    fn drop(&mut self) {
+        drop(std::fs::remove_file(&self.0));
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_ends_it_while_nobody_writes_to_its_fifo() {
+    use nix::sys::signal::Signal;
+    let broker = Broker::with_topics(&["orders"]);
+    let fifo = Fifo::new("waiting");
+    for (signal, code) in [(Signal::SIGINT, 130), (Signal::SIGTERM, 143)] {
+        let mut produce = broker.start_milena(&["produce", "-t", "orders", fifo.0.to_str().unwrap(), "-vv"]);
+        // It logs requests only after it has begun to wait for signals.
+        assert!(produce.stderr_line().contains("request"), "the first line of the log");
+        produce.signal(signal);
+        let stderr = produce.wait().failure(code);
+        assert!(stderr.contains("interrupted: 0 records acknowledged"), "{stderr}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_fifo_is_read_when_somebody_writes_to_it() {
+    let broker = Broker::with_topics(&["orders"]);
+    let fifo = Fifo::new("written");
+    let mut produce =
+        broker.start_milena(&["produce", "-t", "orders", fifo.0.to_str().unwrap(), "--show-offsets"]);
+    std::fs::write(&fifo.0, "one\ntwo\n").unwrap();
+    assert_eq!((produce.line().as_str(), produce.line().as_str()), ("orders-0@0", "orders-0@1"));
+    produce.wait().success();
+}
+
+#[test]
 fn every_codec_is_read_back() {
     let broker = Broker::with_topics(&["orders"]);
     for codec in ["none", "gzip", "snappy", "lz4", "zstd"] {
@@ -136,7 +209,7 @@ fn a_line_that_is_no_record_stops_and_is_named() {
     let broker = Broker::with_topics(&["orders"]);
     let lines = b"{\"value\": \"a\"}\n{\"valeu\": 1}\n{\"value\": \"b\"}\n";
     let stderr = broker.milena_with_input(&["produce", "-t", "orders", "--json"], lines).failure(1);
-    assert!(stderr.contains("stdin:2: unknown field `valeu`"), "{stderr}");
+    assert!(stderr.contains("stdin:2: column 2: nothing is known of `valeu`"), "{stderr}");
     assert!(stderr.contains("stopped there: 1 record acknowledged"), "{stderr}");
     assert_eq!(broker.read("orders", "%s,"), b"a,");
 
@@ -160,7 +233,7 @@ fn a_refusal_by_the_broker_is_told_by_line() {
     let stderr = broker
         .milena_with_input(&["produce", "-t", "orders", "-X", "linger.ms=0"], lines.as_bytes())
         .failure(1);
-    assert!(stderr.contains("line 2: orders-0: "), "{stderr}");
+    assert!(stderr.contains("stdin:2: orders-0: "), "{stderr}");
     assert!(stderr.contains("1 of 2 records acknowledged") && stderr.contains("1 failed"), "{stderr}");
 }
 

@@ -1,8 +1,10 @@
 //! Processes for tests.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
+use std::sync::mpsc;
 use std::thread;
+use std::time::Duration;
 
 /// What a command said, and how it ended.
 #[derive(Debug)]
@@ -72,19 +74,54 @@ pub(crate) fn milena_with_input(arguments: &[&str], input: &[u8]) -> Ended {
 pub(crate) struct Running {
     pub(crate) child: Child,
     pub(crate) stdout: BufReader<ChildStdout>,
+    stderr: BufReader<ChildStderr>,
+    /// Dropped with this; until then the process is killed after [`LIFETIME_MAX`].
+    _watched: mpsc::Sender<()>,
+}
+
+/// A process that should have ended long ago is killed, so that its test fails and does not hang.
+const LIFETIME_MAX: Duration = Duration::from_secs(300);
+
+/// Kills the process `id` after [`LIFETIME_MAX`], unless what is returned is dropped before.
+fn watch(id: u32) -> mpsc::Sender<()> {
+    let (watched, ended) = mpsc::channel::<()>();
+    thread::spawn(move || {
+        if ended.recv_timeout(LIFETIME_MAX) == Err(mpsc::RecvTimeoutError::Timeout) {
+            #[cfg(unix)]
+            send_signal(id, nix::sys::signal::Signal::SIGKILL);
+            #[cfg(not(unix))]
+            drop(Command::new("taskkill").args(["/F", "/PID", &id.to_string()]).status());
+        }
+    });
+    watched
+}
+
+#[cfg(unix)]
+fn send_signal(id: u32, signal: nix::sys::signal::Signal) {
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(id).unwrap());
+    nix::sys::signal::kill(pid, signal).unwrap();
 }
 
 impl Running {
     pub(crate) fn start(arguments: &[&str]) -> Self {
         let mut child = command(arguments).spawn().unwrap();
         let stdout = BufReader::new(child.stdout.take().unwrap());
-        Self { child, stdout }
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        let _watched = watch(child.id());
+        Self { child, stdout, stderr, _watched }
     }
 
     /// The next line of its standard output.
     pub(crate) fn line(&mut self) -> String {
         let mut line = String::new();
         self.stdout.read_line(&mut line).unwrap();
+        line.trim_end().to_owned()
+    }
+
+    /// The next line of its standard error.
+    pub(crate) fn stderr_line(&mut self) -> String {
+        let mut line = String::new();
+        self.stderr.read_line(&mut line).unwrap();
         line.trim_end().to_owned()
     }
 
@@ -96,15 +133,14 @@ impl Running {
 
     #[cfg(unix)]
     pub(crate) fn signal(&self, signal: nix::sys::signal::Signal) {
-        let pid = nix::unistd::Pid::from_raw(i32::try_from(self.child.id()).unwrap());
-        nix::sys::signal::kill(pid, signal).unwrap();
+        send_signal(self.child.id(), signal);
     }
 
     /// Waits for it to end by itself.
     pub(crate) fn wait(mut self) -> Ended {
         let (mut stdout, mut stderr) = (Vec::new(), String::new());
         self.stdout.read_to_end(&mut stdout).unwrap();
-        self.child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
+        self.stderr.read_to_string(&mut stderr).unwrap();
         let code = self.child.wait().unwrap().code().unwrap_or(-1);
         Ended { code, stdout, stderr }
     }

@@ -47,9 +47,11 @@ fn properties_come_from_a_file_and_options_win() {
     std::fs::write(&file, format!("bootstrap.servers={}\nsession.timeout.ms=45000\n", broker.bootstrap))
         .unwrap();
     assert_eq!(milena(&["topic", "list", "--config", path]).success(), "orders  1 partition\n");
-    let stderr =
-        milena(&["topic", "list", "--config", path, "-X", "bootstrap.servers=127.0.0.1:1"]).failure(3);
-    assert!(stderr.contains("127.0.0.1:1"), "{stderr}");
+    for option in [&["-X", "bootstrap.servers=127.0.0.1:1"], &["-b", "127.0.0.1:1"]] {
+        let arguments = [&["topic", "list", "--config", path], &option[..]].concat();
+        let stderr = milena(&arguments).failure(3);
+        assert!(stderr.contains("127.0.0.1:1"), "{stderr}");
+    }
     std::fs::remove_file(&file).unwrap();
 }
 
@@ -58,7 +60,7 @@ fn no_broker_at_the_address_is_3() {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let address = format!("127.0.0.1:{port}");
     let stderr = milena(&["topic", "list", "-b", &address]).failure(3);
-    assert!(stderr.contains(&address) && stderr.contains("is -b right?"), "{stderr}");
+    assert!(stderr.contains(&address) && stderr.contains("-b/--bootstrap"), "{stderr}");
 }
 
 #[test]
@@ -76,6 +78,44 @@ fn a_web_server_in_place_of_a_broker_is_named() {
 }
 
 #[test]
+fn a_peer_that_takes_the_connection_and_is_silent_is_named_after_the_setup_timeout() {
+    // As a web server does, which waits for the end of a line.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap().to_string();
+    let arguments = ["topic", "list", "-b", &address, "-X", "socket.connection.setup.timeout.ms=300"];
+    let stderr = milena(&arguments).failure(3);
+    for words in
+        [&address, "ApiVersions", "300 ms", "does not answer as a Kafka broker", "HTTP server", "TLS port"]
+    {
+        assert!(stderr.contains(words), "{words} is missing: {stderr}");
+    }
+}
+
+#[test]
+fn mistakes_in_the_address_are_told_by_the_name_of_the_option() {
+    let stderr = milena(&["topic", "list", "-b", "foo:bar"]).failure(2);
+    assert!(stderr.starts_with("error: -b/--bootstrap is `foo:bar`, but "), "{stderr}");
+    let arguments = ["topic", "list", "-b", "127.0.0.1:1", "-X", "metadata.broker.list=127.0.0.1:2"];
+    let stderr = milena(&arguments).failure(2);
+    assert!(stderr.contains("-b/--bootstrap and -X metadata.broker.list"), "{stderr}");
+}
+
+#[test]
+fn a_login_is_refused_at_once_with_all_that_was_asked_for() {
+    let arguments = ["topic", "list", "-b", "127.0.0.1:1", "-X", "security.protocol=SASL_SSL"];
+    for more in
+        [&[][..], &["-X", "sasl.mechanism=PLAIN"], &["-X", "ssl.ca.location=ca.pem", "-X", "sasl.username=u"]]
+    {
+        let stderr = milena(&[&arguments[..], more].concat()).failure(2);
+        assert!(stderr.contains("TLS and SASL are not supported yet"), "{stderr}");
+        for property in more.iter().filter_map(|option| option.split_once('=')) {
+            assert!(stderr.contains(property.0), "{stderr}");
+        }
+        assert_eq!(stderr.lines().count(), 1, "{stderr}");
+    }
+}
+
+#[test]
 fn help_shows_examples_and_exit_codes() {
     let help = milena(&["--help"]).success();
     for words in ["Examples:", "Exit codes:", "130", "milena demo"] {
@@ -84,6 +124,10 @@ fn help_shows_examples_and_exit_codes() {
     for command in ["demo", "broker", "produce", "consume", "bench", "completions"] {
         assert!(milena(&[command, "--help"]).success().contains("Examples:"), "{command}");
     }
+    for command in ["list", "create", "describe", "delete"] {
+        assert!(milena(&["topic", command, "--help"]).success().contains("Examples:"), "{command}");
+    }
+    assert!(milena(&["broker", "--help"]).success().contains("the exit code is 0"));
 }
 
 #[test]
