@@ -28,12 +28,12 @@ fn batch() -> BatchHandle {
     promise.delivery.clone()
 }
 
-#[tokio::test]
-async fn a_promise_that_is_dropped_fails_what_was_to_be_resolved() {
+#[test]
+fn a_promise_that_is_dropped_fails_what_was_to_be_resolved() {
     let promise = begin();
     let open = promise.delivery().delivery(0, 0);
     drop(promise);
-    let error = open.await.unwrap_err();
+    let error = open.try_result().unwrap().unwrap_err();
     assert_eq!(error.kind, DeliveryErrorKind::Abandoned);
     assert!(!error.possibly_written(), "never sent");
 
@@ -43,10 +43,7 @@ async fn a_promise_that_is_dropped_fails_what_was_to_be_resolved() {
     let mut pieces = promise.split([2, 1]);
     drop(pieces.pop());
     pieces[0].resolve(written(7));
-    let mut results = Vec::new();
-    for delivery in deliveries {
-        results.push(delivery.await);
-    }
+    let results: Vec<_> = deliveries.iter().map(|delivery| delivery.try_result().unwrap()).collect();
     assert_eq!(results[1].as_ref().unwrap().offset, Some(8));
     let error = results[2].as_ref().unwrap_err();
     assert!(error.kind == DeliveryErrorKind::Abandoned && error.possibly_written());
