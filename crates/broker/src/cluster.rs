@@ -15,6 +15,7 @@ use crate::node::MemoryStream;
 use crate::shared::Shared;
 use crate::state::AdminError;
 use crate::task::Task;
+use crate::txn::keep_transactions;
 
 /// A node's id; the first is 1.
 pub type NodeId = i32;
@@ -42,6 +43,8 @@ pub struct Cluster {
     _housekeeping: Task,
     /// Wakes groups; ends with the cluster.
     _groups: Task,
+    /// Timeouts and markers of transactions.
+    _transactions: Task,
 }
 
 /// Why a cluster does not start.
@@ -95,7 +98,8 @@ impl Cluster {
     pub(crate) fn started(shared: Arc<Shared>, has_tcp: bool) -> Self {
         let housekeeping = Task::spawn(keep_house(shared.clone()));
         let groups = Task::spawn(keep_groups(shared.clone()));
-        Self { shared, has_tcp, _housekeeping: housekeeping, _groups: groups }
+        let transactions = Task::spawn(keep_transactions(shared.clone()));
+        Self { shared, has_tcp, _housekeeping: housekeeping, _groups: groups, _transactions: transactions }
     }
 
     /// The nodes' addresses, "host:port" separated by commas: what clients know as `bootstrap.servers`.

@@ -13,6 +13,8 @@ pub struct LogView {
     pub log_start_offset: i64,
     /// Offset that the next record gets.
     pub log_end_offset: i64,
+    /// Offset below which no transaction is open: as far as readers of committed records see.
+    pub last_stable_offset: i64,
     /// Its batches, oldest first.
     pub batches: Vec<StoredBatch>,
     /// The idempotent producers that it remembers, by producer id.
@@ -35,6 +37,10 @@ pub struct StoredBatch {
     pub producer_epoch: i16,
     /// Sequence number of its first record, or -1.
     pub base_sequence: i32,
+    /// Whether it belongs to a transaction.
+    pub is_transactional: bool,
+    /// Whether it is a marker that ends a transaction, rather than records of a producer.
+    pub is_control: bool,
     /// How its records are compressed, by Kafka's name.
     pub compression: &'static str,
     /// The whole batch, header included.
@@ -68,6 +74,8 @@ pub struct StoredProducer {
     pub producer_epoch: i16,
     /// Sequence number of its last record.
     pub last_sequence: i32,
+    /// Where its open transaction began, if one is open.
+    pub transaction_start: Option<i64>,
 }
 
 impl LogView {
@@ -76,18 +84,26 @@ impl LogView {
             producer_id,
             producer_epoch: entry.producer_epoch,
             last_sequence: entry.last_sequence(),
+            transaction_start: entry.transaction_start,
         };
         Self {
             log_start_offset: log.log_start_offset(),
             log_end_offset: log.log_end_offset(),
+            last_stable_offset: log.last_stable_offset(),
             batches: log.batches().map(StoredBatch::of).collect(),
             producers: log.producers().iter().map(producer).collect(),
         }
     }
 
-    /// All records that can be read, oldest first; those of a damaged batch are left out.
+    /// All records that can be read, oldest first, those of aborted transactions included; those of a damaged batch
+    /// are left out.
     pub fn records(&self) -> Vec<StoredRecord> {
-        let readable = self.batches.iter().filter_map(|batch| batch.records().ok()).flatten();
+        let readable = self
+            .batches
+            .iter()
+            .filter(|batch| !batch.is_control)
+            .filter_map(|batch| batch.records().ok())
+            .flatten();
         readable.filter(|record| record.offset >= self.log_start_offset).collect()
     }
 }
@@ -102,6 +118,8 @@ impl StoredBatch {
             producer_id: header.producer_id,
             producer_epoch: header.producer_epoch,
             base_sequence: header.base_sequence,
+            is_transactional: header.is_transactional(),
+            is_control: header.is_control(),
             compression: header.compression().map_or("unknown", Compression::name),
             bytes: batch.bytes().clone(),
             batch,

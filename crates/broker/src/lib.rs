@@ -12,6 +12,7 @@
 //! | `log` | a partition's log; pure |
 //! | `fetch` | fetch sessions and waiting; pure |
 //! | `group` | groups and committed offsets: their coordinator; pure but for its driver |
+//! | `txn` | transactions: their coordinator; pure but for its driver |
 //! | `state` | topics, leadership, placement, configuration changes; pure |
 //! | `config` | Kafka's keys, defaults and checks; pure |
 //! | `fault` | the table of what goes wrong, and the handle that fills it |
@@ -36,6 +37,7 @@ mod shared;
 mod state;
 mod sync;
 mod task;
+mod txn;
 
 pub use builder::{ClusterBuilder, TopicSpec};
 pub use cluster::{Cluster, Dialer, NodeId, StartError, TopicError};

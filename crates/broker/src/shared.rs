@@ -10,11 +10,12 @@ use crate::node::Node;
 use crate::observe::Observations;
 use crate::state::{ClusterState, Partition};
 use crate::sync::{read, write};
+use crate::txn::Transactions;
 
 /// The heart of a cluster.
 ///
-/// Locks are taken in one order: the cluster's state, then groups, then a partition, then a node's sessions. None is held
-/// across an await.
+/// Locks are taken in one order: transactions, then the cluster's state, then groups, then a partition, then a node's
+/// sessions. None is held across an await.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) clock: Clock,
@@ -22,6 +23,7 @@ pub(crate) struct Shared {
     /// In the order of their ids, which begin at 1.
     nodes: Vec<Arc<Node>>,
     pub(crate) groups: Coordinator,
+    pub(crate) transactions: Transactions,
     pub(crate) faults: FaultTable,
     pub(crate) seen: Observations,
 }
@@ -34,7 +36,15 @@ impl Shared {
         groups: Coordinator,
         faults: FaultTable,
     ) -> Self {
-        Self { clock, state: RwLock::new(state), nodes, groups, faults, seen: Observations::default() }
+        Self {
+            clock,
+            state: RwLock::new(state),
+            nodes,
+            groups,
+            transactions: Transactions::default(),
+            faults,
+            seen: Observations::default(),
+        }
     }
 
     pub(crate) fn state(&self) -> RwLockReadGuard<'_, ClusterState> {

@@ -32,6 +32,10 @@ impl Switch {
         self.state.send_if_modified(|state| std::mem::replace(state, on) != on);
     }
 
+    pub(crate) fn is_on(&self) -> bool {
+        *self.state.borrow()
+    }
+
     /// Returns once it is on; at once if it is already.
     pub(crate) async fn on(&self) {
         self.wait_for(true).await;

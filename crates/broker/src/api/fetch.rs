@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use milena_protocol::messages::fetch_request::{FetchPartition, FetchTopic, ForgottenTopic};
 use milena_protocol::messages::fetch_response::{
-    EpochEndOffset, FetchableTopicResponse, LeaderIdAndEpoch, NodeEndpoint, PartitionData,
+    AbortedTransaction, EpochEndOffset, FetchableTopicResponse, LeaderIdAndEpoch, NodeEndpoint, PartitionData,
 };
 use milena_protocol::messages::{FetchRequest, FetchResponse};
 use milena_protocol::{ByteStr, ErrorCode, Records, Uuid};
@@ -177,6 +177,10 @@ fn read_once(context: &RequestContext<'_>, targets: &[Target], limits: &Limits) 
         };
         all.bytes += answer.records.as_ref().map_or(0, Records::len);
         all.must_answer |= !answer.error_code.is_ok() || answer.diverging_epoch.epoch != -1;
+        // Whoever asks beyond what is committed is answered at once (Java: `DelayedFetch.tryComplete`, case F).
+        all.must_answer |= limits.read_committed
+            && answer.error_code.is_ok()
+            && target.position.fetch_offset > answer.last_stable_offset;
         all.answers.push(PartitionData { partition_index: target.key.partition, ..answer });
         all.seen.push(seen);
     }
@@ -199,7 +203,6 @@ fn read_partition(
         high_watermark: log.high_watermark(),
         last_stable_offset: log.last_stable_offset(),
         log_start_offset: log.log_start_offset(),
-        aborted_transactions: limits.read_committed.then(Vec::new),
         records: Some(Records::new()),
         ..Default::default()
     };
@@ -209,11 +212,28 @@ fn read_partition(
         Err(error) => return failed(error),
     }
     let max_bytes = size(position.max_bytes).min(left);
-    match log.read(position.fetch_offset, max_bytes, at_least_one) {
-        Ok(segments) => answer.records = Some(Records::from_segments(segments)),
-        Err(_) => return failed(ErrorCode::OffsetOutOfRange),
+    let read = match limits.read_committed {
+        false => log.read(position.fetch_offset, max_bytes, at_least_one).map(|segments| (segments, None)),
+        true => log
+            .read_committed(position.fetch_offset, max_bytes, at_least_one)
+            .map(|read| (read.segments, Some(read.aborted.iter().map(aborted_transaction).collect()))),
+    };
+    match read {
+        Ok((segments, aborted)) => {
+            answer.records = Some(Records::from_segments(segments));
+            answer.aborted_transactions = aborted;
+            answer
+        }
+        Err(_) => failed(ErrorCode::OffsetOutOfRange),
     }
-    answer
+}
+
+fn aborted_transaction(aborted: &crate::log::AbortedTransaction) -> AbortedTransaction {
+    AbortedTransaction {
+        producer_id: aborted.producer_id,
+        first_offset: aborted.first_offset,
+        ..Default::default()
+    }
 }
 
 /// Whether the client's log agrees with this one at its end; if not, where they part (KIP-595, KIP-320).

@@ -1,7 +1,9 @@
 //! What each API does, one file for each. Semantics are those of Kafka 4.3's `KafkaApis` and `ControllerApis`.
 //!
-//! Groups and transactions have no handlers yet, and so their APIs are not offered.
+//! Groups have no handlers yet, and so their APIs are not offered.
 
+mod add_offsets_to_txn;
+mod add_partitions_to_txn;
 mod api_versions;
 mod configs;
 mod create_partitions;
@@ -10,15 +12,21 @@ mod delete_records;
 mod delete_topics;
 mod describe_cluster;
 mod describe_configs;
+mod describe_producers;
 mod describe_topic_partitions;
+mod describe_transactions;
+mod end_txn;
 mod fetch;
 mod find_coordinator;
 mod init_producer_id;
 mod leaders;
 mod list_offsets;
+mod list_transactions;
 mod metadata;
 mod offset_for_leader_epoch;
 mod produce;
+mod txn_offset_commit;
+mod write_txn_markers;
 
 use milena_protocol::{ByteStr, ErrorCode, Request};
 
@@ -36,6 +44,25 @@ pub(crate) trait Api: Request {
 /// The text that goes with an error where a message is optional.
 fn message(error: ErrorCode) -> Option<ByteStr> {
     (!error.is_ok()).then(|| ByteStr::from(error.description()))
+}
+
+/// Whether this node coordinates a transactional id, which must not be empty.
+fn check_coordinates(context: &RequestContext<'_>, transactional_id: &str) -> Result<(), ErrorCode> {
+    if transactional_id.is_empty() {
+        return Err(ErrorCode::InvalidRequest);
+    }
+    match context.shared.transaction_coordinator(transactional_id) {
+        Some(node) if node == context.node.id => Ok(()),
+        _ => Err(ErrorCode::NotCoordinator),
+    }
+}
+
+/// `PRODUCER_FENCED`, where the version of a request knows it; older clients are told of an invalid epoch.
+fn fenced_since(since_version: i16, version: i16, error: ErrorCode) -> ErrorCode {
+    match error {
+        ErrorCode::ProducerFenced if version < since_version => ErrorCode::InvalidProducerEpoch,
+        error => error,
+    }
 }
 
 /// What an answer says when nobody asked which operations are allowed.

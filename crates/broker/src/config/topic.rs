@@ -239,6 +239,8 @@ pub(crate) struct TopicConfig {
     pub(crate) compression: Option<Codec>,
     pub(crate) max_message_bytes: usize,
     pub(crate) min_insync_replicas: usize,
+    /// `index.interval.bytes`: as far as it shows in which aborted transactions a fetch is told.
+    pub(crate) index_interval_bytes: usize,
     pub(crate) timestamp_type: TimestampType,
     pub(crate) timestamp_before_max_ms: i64,
     pub(crate) timestamp_after_max_ms: i64,
@@ -268,6 +270,7 @@ impl TopicConfig {
             compression: compression(&text("compression.type"), |name| number(name) as i32),
             max_message_bytes: size("max.message.bytes"),
             min_insync_replicas: size("min.insync.replicas"),
+            index_interval_bytes: size("index.interval.bytes"),
             timestamp_type: match text("message.timestamp.type").as_str() {
                 "LogAppendTime" => TimestampType::LogAppendTime,
                 _ => TimestampType::CreateTime,

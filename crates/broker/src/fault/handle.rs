@@ -253,6 +253,29 @@ impl Faults {
         }
     }
 
+    /// Lets no transaction marker through to the partitions that a node leads: their transactions are decided, and
+    /// stay open, as `PrepareCommit` or `PrepareAbort`.
+    ///
+    /// [`release_transaction_markers`](Self::release_transaction_markers) ends that. Coordinators repeat markers until
+    /// they are written, so that one that is lost is one that comes late.
+    pub fn hold_transaction_markers(&self, node: NodeId) {
+        self.shared.transactions.hold_markers(node, true);
+    }
+
+    /// Writes the transaction markers that were held, and holds no more.
+    pub fn release_transaction_markers(&self, node: NodeId) {
+        self.shared.transactions.hold_markers(node, false);
+        self.shared.write_waiting_markers();
+        self.shared.seen.changed();
+    }
+
+    /// Aborts the transactions that have been open for too long, and forgets transactional ids that are not used,
+    /// now, rather than at the next check.
+    pub fn expire_transactions(&self) {
+        self.shared.abort_timed_out_transactions();
+        self.shared.expire_transactional_ids();
+    }
+
     /// Moves the cluster's wall clock, in milliseconds; timers that run already do not move with it.
     pub fn turn_clock(&self, by_ms: i64) {
         self.shared.clock.turn(by_ms);

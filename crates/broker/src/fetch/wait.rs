@@ -41,6 +41,11 @@ impl FetchWait {
         self.wake.notify_one();
     }
 
+    /// There may be enough bytes now, though none were added: those of a transaction that has ended.
+    pub(crate) fn look_again(&self) {
+        self.wake.notify_one();
+    }
+
     /// Whether the fetch must be answered even if it does not have enough bytes.
     pub(crate) fn must_answer(&self) -> bool {
         self.must_answer.load(Ordering::Acquire)
@@ -71,6 +76,13 @@ mod tests {
         assert!(is_woken(&wait).await && !wait.must_answer());
         wait.gained(100);
         assert!(!is_woken(&wait).await);
+    }
+
+    #[tokio::test]
+    async fn the_end_of_a_transaction_wakes_without_having_it_answered() {
+        let wait = FetchWait::for_bytes(10);
+        wait.look_again();
+        assert!(is_woken(&wait).await && !wait.must_answer());
     }
 
     #[tokio::test]

@@ -45,7 +45,7 @@ use tokio::sync::oneshot;
 
 pub(crate) use classic::ClassicGroup;
 pub(crate) use driver::{Coordinator, keep_groups};
-pub(crate) use offsets::{CommittedOffset, Offsets};
+pub(crate) use offsets::{CommittedOffset, Offsets, TransactionEnd};
 pub(crate) use registry::{Groups, Tenure};
 
 use crate::clock::Moment;

@@ -3,11 +3,13 @@
 //! Replication within one process is shared state: every replica sees the same log, and so the high watermark is its
 //! end.
 
+mod aborted;
 mod leader_epochs;
 mod producer_state;
 mod rope;
 mod segment;
 mod validate;
+mod verification;
 mod workspace;
 
 #[cfg(test)]
@@ -17,16 +19,19 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use milena_records::Batch;
+use milena_records::{BATCH_HEADER_LEN, Batch, BatchHeader, RecordSection, TimestampType, TransactionMarker};
 
+pub(crate) use aborted::AbortedTransaction;
 pub(crate) use leader_epochs::EpochEnd;
-pub(crate) use producer_state::ProducerEntry;
-use producer_state::{ProducerStates, Verdict};
+pub(crate) use producer_state::{EndMarker, ProducerEntry, ProducerError, ProducerStates, Verified};
 pub(crate) use validate::{AppendError, ValidBatch, only_batch, validate};
+pub(crate) use verification::Guard;
 pub(crate) use workspace::Workspace;
 
 use crate::config::TopicConfig;
+use aborted::AbortedTransactions;
 use leader_epochs::LeaderEpochs;
+use producer_state::Verdict;
 use segment::{RollLimits, Segment};
 
 /// The log of one partition.
@@ -38,6 +43,7 @@ pub(crate) struct PartitionLog {
     log_start_offset: i64,
     log_end_offset: i64,
     producers: ProducerStates,
+    aborted: AbortedTransactions,
     leader_epochs: LeaderEpochs,
 }
 
@@ -49,6 +55,14 @@ pub(crate) struct Appended {
     pub(crate) log_append_time_ms: Option<i64>,
     /// Bytes that are new in the log: zero for a duplicate.
     pub(crate) new_bytes: usize,
+}
+
+/// What a reader of committed records gets.
+#[derive(Debug, Default)]
+pub(crate) struct CommittedRead {
+    pub(crate) segments: Vec<Bytes>,
+    /// Those that overlap with what was read, in the order in which they ended.
+    pub(crate) aborted: Vec<AbortedTransaction>,
 }
 
 /// An offset outside the log.
@@ -76,6 +90,7 @@ impl PartitionLog {
             log_start_offset: 0,
             log_end_offset: 0,
             producers: ProducerStates::default(),
+            aborted: AbortedTransactions::default(),
             leader_epochs: LeaderEpochs::default(),
         }
     }
@@ -101,9 +116,12 @@ impl PartitionLog {
         self.log_end_offset
     }
 
-    /// Below it no transaction is open. There are no transactions yet.
+    /// Below it no transaction is open.
     pub(crate) fn last_stable_offset(&self) -> i64 {
-        self.high_watermark()
+        match self.producers.first_open_offset() {
+            Some(first_offset) => first_offset.max(self.log_start_offset),
+            None => self.high_watermark(),
+        }
     }
 
     /// Size of all segments, in bytes.
@@ -145,12 +163,13 @@ impl PartitionLog {
     pub(crate) fn append(
         &mut self,
         batch: ValidBatch,
+        verified: Verified,
         leader_epoch: i32,
         now_ms: i64,
     ) -> Result<Appended, AppendError> {
         let ValidBatch { mut header, section, log_append_time_ms } = batch;
         let has_producer = header.producer_id != -1;
-        if has_producer && let Verdict::Duplicate(written) = self.producers.check(&header)? {
+        if has_producer && let Verdict::Duplicate(written) = self.producers.check(&header, verified)? {
             return Ok(Appended {
                 base_offset: written.base_offset,
                 log_append_time_ms: Some(written.timestamp_ms),
@@ -159,15 +178,59 @@ impl PartitionLog {
         }
         header.base_offset = self.log_end_offset;
         header.partition_leader_epoch = leader_epoch;
-        self.leader_epochs.assign(leader_epoch, header.base_offset);
-        let size = header.encoded_len();
-        self.roll_if_full(size, header.max_timestamp, now_ms);
-        self.active().append(&header, section);
-        self.log_end_offset = header.next_offset();
+        let new_bytes = self.store(&header, section, now_ms);
         if has_producer {
             self.producers.note(&header);
         }
-        Ok(Appended { base_offset: header.base_offset, log_append_time_ms, new_bytes: size })
+        Ok(Appended { base_offset: header.base_offset, log_append_time_ms, new_bytes })
+    }
+
+    /// Ends a producer's transaction; returns how many bytes are new in the log.
+    pub(crate) fn append_marker(
+        &mut self,
+        marker: &EndMarker,
+        leader_epoch: i32,
+        now_ms: i64,
+    ) -> Result<usize, ProducerError> {
+        self.producers.check_marker(marker)?;
+        let EndMarker { is_commit, coordinator_epoch, .. } = *marker;
+        let bytes = TransactionMarker { is_commit, coordinator_epoch }.batch(
+            self.log_end_offset,
+            leader_epoch,
+            now_ms,
+            marker.producer_id,
+            marker.producer_epoch,
+        );
+        let header = bytes.first_chunk().and_then(|header| BatchHeader::parse(header).ok());
+        let mut header = header.expect("a batch that was just built is well-formed");
+        let section = bytes.slice(BATCH_HEADER_LEN..);
+        let append_time = self.config.timestamp_type == TimestampType::LogAppendTime;
+        validate::set_timestamps(&mut header, &section, append_time.then_some(now_ms), now_ms);
+        let new_bytes = self.store(&header, section, now_ms);
+        self.note_marker(marker, header.base_offset, now_ms);
+        Ok(new_bytes)
+    }
+
+    fn store(&mut self, header: &BatchHeader, section: Bytes, now_ms: i64) -> usize {
+        self.leader_epochs.assign(header.partition_leader_epoch, header.base_offset);
+        let size = header.encoded_len();
+        self.roll_if_full(size, header.max_timestamp, now_ms);
+        let index_interval_bytes = self.config.index_interval_bytes;
+        self.active().append(header, section, index_interval_bytes);
+        self.log_end_offset = header.next_offset();
+        size
+    }
+
+    fn note_marker(&mut self, marker: &EndMarker, offset: i64, timestamp_ms: i64) {
+        let ended = self.producers.note_marker(marker, offset, timestamp_ms);
+        if let Some(ended) = ended.filter(|_| !marker.is_commit) {
+            self.aborted.push(AbortedTransaction {
+                producer_id: marker.producer_id,
+                first_offset: ended.first_offset,
+                last_offset: offset,
+                last_stable_offset: ended.last_stable_offset,
+            });
+        }
     }
 
     /// Reads from `offset` on, within one segment (Java: `LocalLog.read`); see [`Segment::read`] for the limits.
@@ -184,6 +247,32 @@ impl PartitionLog {
         let read =
             self.segments_from(offset).find_map(|segment| segment.read(offset, max_bytes, whole_first));
         Ok(read.unwrap_or_default())
+    }
+
+    /// Reads as [`read`](Self::read), but nothing of open transactions or what follows them; with the aborted
+    /// transactions among it (Java: `LocalLog.read`, `LocalLog.addAbortedTransactions`).
+    pub(crate) fn read_committed(
+        &self,
+        offset: i64,
+        max_bytes: usize,
+        whole_first: bool,
+    ) -> Result<CommittedRead, OutOfRange> {
+        self.check_range(offset)?;
+        let end_offset = self.last_stable_offset();
+        if offset >= end_offset {
+            return Ok(CommittedRead::default());
+        }
+        let located = self.segments_from(offset).enumerate().find_map(|(number, segment)| {
+            Some((number, segment, segment.locate(offset, end_offset, max_bytes, whole_first)?))
+        });
+        let Some((number, segment, range)) = located else { return Ok(CommittedRead::default()) };
+        let next_segment = || self.segments_from(offset).nth(number + 1);
+        let upper_bound = segment
+            .upper_bound(range.end)
+            .or_else(|| next_segment().map(Segment::base_offset))
+            .unwrap_or(self.log_end_offset);
+        let aborted = self.aborted.between(offset, upper_bound);
+        Ok(CommittedRead { segments: segment.slices(range), aborted })
     }
 
     /// The first record at or after `timestamp_ms`.
@@ -226,6 +315,7 @@ impl PartitionLog {
         while self.segments.len() > 1 && self.segments[1].base_offset() <= self.log_start_offset {
             self.segments.pop_front();
         }
+        self.forget_aborted();
         Ok(())
     }
 
@@ -264,11 +354,23 @@ impl PartitionLog {
         self.log_end_offset = self.active().next_offset();
         self.log_start_offset = self.log_start_offset.min(self.log_end_offset);
         self.leader_epochs.truncate_from_end(self.log_end_offset);
+        self.rebuild_producers();
+    }
+
+    /// What the stored batches say of producers and transactions.
+    fn rebuild_producers(&mut self) {
         self.producers.clear();
-        for header in
-            self.segments.iter().flat_map(Segment::headers).filter(|header| header.producer_id != -1)
-        {
-            self.producers.note(&header);
+        self.aborted.clear();
+        let all: Vec<_> =
+            self.segments.iter().flat_map(|segment| segment.batches_where(|_, _| true)).collect();
+        let mut workspace = Workspace::default();
+        for batch in all.iter().filter(|batch| batch.header().producer_id != -1) {
+            let header = batch.header();
+            if !header.is_control() {
+                self.producers.note(header);
+            } else if let Some(marker) = stored_marker(batch, &mut workspace) {
+                self.note_marker(&marker, header.base_offset, header.max_timestamp);
+            }
         }
     }
 
@@ -329,7 +431,32 @@ impl PartitionLog {
         let first = self.segments.front().map_or(self.log_end_offset, Segment::base_offset);
         self.log_start_offset = self.log_start_offset.max(first);
         self.leader_epochs.truncate_from_start(self.log_start_offset);
+        self.forget_aborted();
     }
+
+    /// Forgets the aborted transactions that ended in segments that are deleted.
+    fn forget_aborted(&mut self) {
+        if let Some(first) = self.segments.front().map(Segment::base_offset) {
+            self.aborted.forget_before(first);
+        }
+    }
+}
+
+/// The marker in a stored control batch. By which version of transactions it was written does not matter any more.
+fn stored_marker(batch: &Batch, workspace: &mut Workspace) -> Option<EndMarker> {
+    let parse = |section: &RecordSection| {
+        let record = section.iter().next()?.ok()?;
+        TransactionMarker::parse(&record).ok()?
+    };
+    let marker = workspace.with_records(batch, |section, _| parse(section)).ok()??;
+    let header = batch.header();
+    Some(EndMarker {
+        producer_id: header.producer_id,
+        producer_epoch: header.producer_epoch,
+        is_commit: marker.is_commit,
+        coordinator_epoch: marker.coordinator_epoch,
+        transaction_version: 0,
+    })
 }
 
 /// The first record of a batch that `wanted` chooses by offset and timestamp.
@@ -349,3 +476,5 @@ fn find_record(
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod transaction_tests;

@@ -1,7 +1,9 @@
 //! A run of batches that is kept, read and deleted together (Java: `LogSegment`).
 
+use std::ops::Range;
+
 use bytes::Bytes;
-use milena_records::{BATCH_HEADER_LEN, Batch, BatchHeader, Batches};
+use milena_records::{Batch, BatchHeader, Batches};
 
 use super::rope::Rope;
 
@@ -16,6 +18,8 @@ pub(crate) struct Segment {
     /// What `segment.ms` counts from: the first batch's timestamp, or the wall clock of its creation.
     first_timestamp_ms: Option<i64>,
     created_ms: i64,
+    /// Bytes since the last batch that Kafka's offset index would have.
+    unindexed_bytes: usize,
 }
 
 /// Where a batch is, and what lookups ask of it.
@@ -24,6 +28,8 @@ struct Indexed {
     last_offset: i64,
     max_timestamp_ms: i64,
     position: usize,
+    /// Whether Kafka's offset index, which is sparse, would have this batch.
+    is_in_offset_index: bool,
 }
 
 impl Segment {
@@ -35,6 +41,7 @@ impl Segment {
             max_timestamp_ms: -1,
             first_timestamp_ms: None,
             created_ms: now_ms,
+            unindexed_bytes: 0,
         }
     }
 
@@ -59,11 +66,18 @@ impl Segment {
         if self.max_timestamp_ms >= 0 { self.max_timestamp_ms } else { self.created_ms }
     }
 
-    pub(crate) fn append(&mut self, header: &BatchHeader, section: Bytes) {
+    /// Appends a batch; `index_interval_bytes` is how far apart Kafka's offset index has its entries.
+    pub(crate) fn append(&mut self, header: &BatchHeader, section: Bytes, index_interval_bytes: usize) {
+        let is_in_offset_index = self.unindexed_bytes > index_interval_bytes;
+        if is_in_offset_index {
+            self.unindexed_bytes = 0;
+        }
+        self.unindexed_bytes += header.encoded_len();
         self.index.push(Indexed {
             last_offset: header.last_offset(),
             max_timestamp_ms: header.max_timestamp,
             position: self.bytes.len(),
+            is_in_offset_index,
         });
         self.bytes.append(&header.to_bytes(), section);
         self.max_timestamp_ms = self.max_timestamp_ms.max(header.max_timestamp);
@@ -93,15 +107,42 @@ impl Segment {
     /// With `whole_first` the first batch is read in full whatever `max_bytes` says; without it, nothing is read when
     /// that batch does not fit. `None`: all batches are before `offset`.
     pub(crate) fn read(&self, offset: i64, max_bytes: usize, whole_first: bool) -> Option<Vec<Bytes>> {
+        Some(self.slices(self.locate(offset, i64::MAX, max_bytes, whole_first)?))
+    }
+
+    /// The bytes that a read from `offset` on gives, as [`read`](Self::read), but none from the batch that contains
+    /// `end_offset` on.
+    pub(crate) fn locate(
+        &self,
+        offset: i64,
+        end_offset: i64,
+        max_bytes: usize,
+        whole_first: bool,
+    ) -> Option<Range<usize>> {
         let first = self.index.partition_point(|batch| batch.last_offset < offset);
         let from = self.index.get(first)?.position;
         let first_len = self.end_of(first) - from;
         let wanted = if whole_first { max_bytes.max(first_len) } else { max_bytes };
         if wanted < first_len {
-            return Some(Vec::new());
+            return Some(from..from);
         }
-        let to = self.bytes.len().min(from + wanted);
-        Some(self.bytes.slices(from, to).collect())
+        let limit = match end_offset >= self.next_offset() {
+            true => self.bytes.len(),
+            false => self.position_of(end_offset),
+        };
+        Some(from..limit.min(from + wanted))
+    }
+
+    /// These bytes.
+    pub(crate) fn slices(&self, range: Range<usize>) -> Vec<Bytes> {
+        self.bytes.slices(range.start, range.end).collect()
+    }
+
+    /// The offset that Kafka takes for the end of a read that ended at `position`: the next one that its offset index
+    /// has. `None`: the read is taken to go on to the end of the segment (Java: `LogSegment.fetchUpperBoundOffset`).
+    pub(crate) fn upper_bound(&self, position: usize) -> Option<i64> {
+        let next = self.index.partition_point(|batch| batch.position < position);
+        self.index[next..].iter().find(|batch| batch.is_in_offset_index).map(|batch| batch.last_offset)
     }
 
     /// The batches that `wanted` chooses by greatest timestamp and last offset, oldest first.
@@ -114,14 +155,6 @@ impl Segment {
             wanted(batch.max_timestamp_ms, batch.last_offset)
         };
         (0..self.index.len()).filter(chosen).filter_map(|number| self.batch(number))
-    }
-
-    /// The headers of all batches, oldest first.
-    pub(crate) fn headers(&self) -> impl Iterator<Item = BatchHeader> + '_ {
-        self.index.iter().filter_map(|batch| {
-            let bytes = self.bytes.contiguous(batch.position, batch.position + BATCH_HEADER_LEN);
-            BatchHeader::parse(bytes.first_chunk()?).ok()
-        })
     }
 
     /// Drops the batches that contain, or come after, `offset`.
@@ -153,6 +186,12 @@ impl Segment {
     fn batch(&self, number: usize) -> Option<Batch> {
         let bytes = self.bytes.contiguous(self.index[number].position, self.end_of(number));
         Batches::new(bytes).next()?.ok()
+    }
+
+    /// Where the batch that contains `offset` begins; the end if there is none.
+    fn position_of(&self, offset: i64) -> usize {
+        let number = self.index.partition_point(|batch| batch.last_offset < offset);
+        self.index.get(number).map_or(self.bytes.len(), |batch| batch.position)
     }
 
     fn end_of(&self, number: usize) -> usize {

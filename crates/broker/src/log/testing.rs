@@ -27,6 +27,12 @@ impl TestBatch {
         self
     }
 
+    /// Part of a transaction.
+    pub(crate) fn in_transaction(mut self) -> Self {
+        self.stamp.is_transactional = true;
+        self
+    }
+
     pub(crate) fn compressed(mut self, codec: impl Into<Codec>) -> Self {
         self.codec = codec.into();
         self

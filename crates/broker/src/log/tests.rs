@@ -22,7 +22,7 @@ fn append(log: &mut PartitionLog, batch: &TestBatch) -> Appended {
     let batch = only_batch(batch.bytes(), 13).expect("one batch");
     let valid = validate(&batch, &config, NOW, &mut Workspace::default()).expect("valid");
     let leader_epoch = log.latest_leader_epoch().expect("a leader has begun");
-    log.append(valid, leader_epoch, NOW).expect("appended")
+    log.append(valid, Verified::NotRequired, leader_epoch, NOW).expect("appended")
 }
 
 fn append_singles(log: &mut PartitionLog, count: usize) {

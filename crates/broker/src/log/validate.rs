@@ -82,7 +82,12 @@ impl AppendError {
             Self::Undecodable(_) => ErrorCode::UnknownServerError,
             Self::Producer(ProducerError::InvalidProducerEpoch { .. }) => ErrorCode::InvalidProducerEpoch,
             Self::Producer(ProducerError::OutOfOrderSequence { .. }) => ErrorCode::OutOfOrderSequenceNumber,
-            Self::Producer(ProducerError::NoOngoingTransaction { .. }) => ErrorCode::InvalidTxnState,
+            Self::Producer(
+                ProducerError::NoOngoingTransaction { .. } | ProducerError::OutsideTransaction { .. },
+            ) => ErrorCode::InvalidTxnState,
+            Self::Producer(ProducerError::CoordinatorFenced { .. }) => {
+                ErrorCode::TransactionCoordinatorFenced
+            }
         }
     }
 
@@ -283,7 +288,7 @@ fn rebuild(
 
 /// Sets the timestamp type and the greatest timestamp, and the checksum if that changed anything
 /// (Java: `DefaultRecordBatch.setMaxTimestamp`).
-fn set_timestamps(
+pub(super) fn set_timestamps(
     header: &mut BatchHeader,
     section: &[u8],
     log_append_time_ms: Option<i64>,

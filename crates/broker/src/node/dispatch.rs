@@ -4,10 +4,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use milena_protocol::messages::{
-    AlterConfigsRequest, ApiVersionsRequest, CreatePartitionsRequest, CreateTopicsRequest,
-    DeleteRecordsRequest, DeleteTopicsRequest, DescribeClusterRequest, DescribeConfigsRequest,
-    DescribeTopicPartitionsRequest, FetchRequest, FindCoordinatorRequest, IncrementalAlterConfigsRequest,
-    InitProducerIdRequest, ListOffsetsRequest, MetadataRequest, OffsetForLeaderEpochRequest, ProduceRequest,
+    AddOffsetsToTxnRequest, AddPartitionsToTxnRequest, AlterConfigsRequest, ApiVersionsRequest,
+    CreatePartitionsRequest, CreateTopicsRequest, DeleteRecordsRequest, DeleteTopicsRequest,
+    DescribeClusterRequest, DescribeConfigsRequest, DescribeProducersRequest, DescribeTopicPartitionsRequest,
+    DescribeTransactionsRequest, EndTxnRequest, FetchRequest, FindCoordinatorRequest,
+    IncrementalAlterConfigsRequest, InitProducerIdRequest, ListOffsetsRequest, ListTransactionsRequest,
+    MetadataRequest, OffsetForLeaderEpochRequest, ProduceRequest, TxnOffsetCommitRequest,
+    WriteTxnMarkersRequest,
 };
 use milena_protocol::{
     ApiKey, ByteStr, Decoder, ErrorCode, Frame, Message, RequestHeader, decode_request_header,
@@ -33,11 +36,19 @@ pub(crate) const OFFERED: &[ApiKey] = &[
     ApiKey::DeleteRecords,
     ApiKey::InitProducerId,
     ApiKey::OffsetForLeaderEpoch,
+    ApiKey::AddPartitionsToTxn,
+    ApiKey::AddOffsetsToTxn,
+    ApiKey::EndTxn,
+    ApiKey::WriteTxnMarkers,
+    ApiKey::TxnOffsetCommit,
     ApiKey::DescribeConfigs,
     ApiKey::AlterConfigs,
     ApiKey::CreatePartitions,
     ApiKey::IncrementalAlterConfigs,
     ApiKey::DescribeCluster,
+    ApiKey::DescribeProducers,
+    ApiKey::DescribeTransactions,
+    ApiKey::ListTransactions,
     ApiKey::DescribeTopicPartitions,
 ];
 
@@ -103,11 +114,19 @@ pub(crate) async fn serve(
         ApiKey::DeleteRecords => run::<DeleteRecordsRequest>(&context, id, body).await,
         ApiKey::InitProducerId => run::<InitProducerIdRequest>(&context, id, body).await,
         ApiKey::OffsetForLeaderEpoch => run::<OffsetForLeaderEpochRequest>(&context, id, body).await,
+        ApiKey::AddPartitionsToTxn => run::<AddPartitionsToTxnRequest>(&context, id, body).await,
+        ApiKey::AddOffsetsToTxn => run::<AddOffsetsToTxnRequest>(&context, id, body).await,
+        ApiKey::EndTxn => run::<EndTxnRequest>(&context, id, body).await,
+        ApiKey::WriteTxnMarkers => run::<WriteTxnMarkersRequest>(&context, id, body).await,
+        ApiKey::TxnOffsetCommit => run::<TxnOffsetCommitRequest>(&context, id, body).await,
         ApiKey::DescribeConfigs => run::<DescribeConfigsRequest>(&context, id, body).await,
         ApiKey::AlterConfigs => run::<AlterConfigsRequest>(&context, id, body).await,
         ApiKey::CreatePartitions => run::<CreatePartitionsRequest>(&context, id, body).await,
         ApiKey::IncrementalAlterConfigs => run::<IncrementalAlterConfigsRequest>(&context, id, body).await,
         ApiKey::DescribeCluster => run::<DescribeClusterRequest>(&context, id, body).await,
+        ApiKey::DescribeProducers => run::<DescribeProducersRequest>(&context, id, body).await,
+        ApiKey::DescribeTransactions => run::<DescribeTransactionsRequest>(&context, id, body).await,
+        ApiKey::ListTransactions => run::<ListTransactionsRequest>(&context, id, body).await,
         ApiKey::DescribeTopicPartitions => run::<DescribeTopicPartitionsRequest>(&context, id, body).await,
         _ => refuse(format!("{api} is not offered")),
     }

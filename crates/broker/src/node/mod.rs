@@ -77,6 +77,11 @@ impl Node {
         self.is_running().then(|| self.starts.load(Ordering::Acquire))
     }
 
+    /// Whether it does what other nodes ask of it.
+    pub(crate) fn serves(&self) -> bool {
+        self.is_running() && !self.frozen.is_on()
+    }
+
     pub(crate) fn set_running(&self, running: Running) {
         self.starts.fetch_add(1, Ordering::AcqRel);
         *lock(&self.running) = Some(running);

@@ -15,7 +15,7 @@ use milena_protocol::{ByteStr, ErrorCode, Uuid};
 
 pub(crate) use alter::{AlterOperation, Alteration, Resource};
 pub(crate) use coordinators::InternalTopic;
-pub(crate) use features::{FEATURES, Features};
+pub(crate) use features::{FEATURES, Features, TRANSACTION_VERSION};
 pub(crate) use leadership::Leadership;
 pub(crate) use partition::{Partition, PartitionState, ProduceError, ProduceTerms, Produced};
 pub(crate) use topics::{

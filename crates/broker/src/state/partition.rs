@@ -8,9 +8,11 @@ use super::Leadership;
 use crate::NodeId;
 use crate::config::TopicConfig;
 use crate::fetch::FetchWait;
-use crate::log::{AppendError, Appended, PartitionLog, Workspace, only_batch, validate};
+use crate::log::{
+    AppendError, Appended, EndMarker, Guard, PartitionLog, ProducerError, Verified, Workspace, validate,
+};
 use crate::sync::lock;
-use bytes::Bytes;
+use milena_records::{Batch, BatchHeader};
 
 /// A partition of a topic; every node works on the same one.
 #[derive(Debug)]
@@ -84,7 +86,8 @@ impl Partition {
     /// meanwhile.
     pub(crate) fn produce(
         &self,
-        records: Bytes,
+        batch: &Batch,
+        verified: Verified,
         terms: &ProduceTerms,
         workspace: &mut Workspace,
     ) -> Result<Produced, ProduceError> {
@@ -92,38 +95,77 @@ impl Partition {
             let log_start_offset = if error.tells_log_start_offset() { log_start } else { -1 };
             ProduceError::Refused { error, log_start_offset }
         };
-        let batch = only_batch(records, terms.version).map_err(|error| refused(error, -1))?;
         let (config, log_start) = {
             let state = self.lock();
-            state.check_leader(terms)?;
+            state.check_leader(terms.node, terms.all_in_sync)?;
             (state.log.config().clone(), state.log.log_start_offset())
         };
         let valid =
-            validate(&batch, &config, terms.now_ms, workspace).map_err(|error| refused(error, log_start))?;
+            validate(batch, &config, terms.now_ms, workspace).map_err(|error| refused(error, log_start))?;
 
         let mut state = self.lock();
-        state.check_leader(terms)?;
+        state.check_leader(terms.node, terms.all_in_sync)?;
         let log_start_offset = state.log.log_start_offset();
         let leader_epoch = state.leadership.leader_epoch;
         let appended = state
             .log
-            .append(valid, leader_epoch, terms.now_ms)
+            .append(valid, verified, leader_epoch, terms.now_ms)
             .map_err(|error| refused(error, log_start_offset))?;
         state.gained(appended.new_bytes);
         Ok(Produced { appended, log_start_offset })
     }
+
+    /// Begins to verify that the coordinator knows of this partition; `None` when the transaction is open here.
+    ///
+    /// A node that does not lead need not ask: it refuses the batch in any case.
+    pub(crate) fn begin_verification(
+        &self,
+        batch: &BatchHeader,
+        bumps_epoch: bool,
+        terms: &ProduceTerms,
+    ) -> Result<Option<Guard>, ProducerError> {
+        let mut state = self.lock();
+        match state.check_leader(terms.node, false) {
+            Ok(()) => state.log.producers_mut().begin_verification(batch, bumps_epoch, terms.now_ms),
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// Ends a transaction in this partition, as a coordinator asks its leader to (Java: `WriteTxnMarkersRequest`).
+    pub(crate) fn write_marker(
+        &self,
+        node: NodeId,
+        marker: &EndMarker,
+        now_ms: i64,
+    ) -> Result<(), ErrorCode> {
+        let mut state = self.lock();
+        state.check_leader(node, true).map_err(|error| match error {
+            ProduceError::NotEnoughReplicas { .. } => ErrorCode::NotEnoughReplicas,
+            ProduceError::Deleted => ErrorCode::UnknownTopicOrPartition,
+            ProduceError::NotLeader | ProduceError::Refused { .. } => ErrorCode::NotLeaderOrFollower,
+        })?;
+        let leader_epoch = state.leadership.leader_epoch;
+        let new_bytes = state
+            .log
+            .append_marker(marker, leader_epoch, now_ms)
+            .map_err(|error| AppendError::from(error).code())?;
+        state.gained(new_bytes);
+        // What readers of committed records waited for may have been there for long.
+        state.waiting.iter().for_each(|fetch| fetch.look_again());
+        Ok(())
+    }
 }
 
 impl PartitionState {
-    fn check_leader(&self, terms: &ProduceTerms) -> Result<(), ProduceError> {
+    fn check_leader(&self, node: NodeId, all_in_sync: bool) -> Result<(), ProduceError> {
         if self.deleted {
             return Err(ProduceError::Deleted);
         }
-        if self.leadership.leader != Some(terms.node) {
+        if self.leadership.leader != Some(node) {
             return Err(ProduceError::NotLeader);
         }
         let needed = self.log.config().min_insync_replicas;
-        if terms.all_in_sync && !self.leadership.has_min_isr(needed) {
+        if all_in_sync && !self.leadership.has_min_isr(needed) {
             let (in_sync, log_start_offset) = (self.leadership.isr.len(), self.log.log_start_offset());
             return Err(ProduceError::NotEnoughReplicas { in_sync, needed, log_start_offset });
         }

@@ -7,4 +7,6 @@
 mod conformance;
 mod faults;
 mod support;
+mod transactional;
+mod transactions;
 mod wire;

@@ -57,6 +57,17 @@ impl Broker {
         }
     }
 
+    /// An embedded cluster, which is asked at its first node.
+    pub(crate) async fn over(cluster: Cluster) -> Self {
+        let address = cluster.address(1).expect("the first node");
+        Self::of(Some(cluster), address, KafkaVersion::LATEST).await
+    }
+
+    /// The embedded cluster.
+    pub(crate) fn cluster(&self) -> &Cluster {
+        self.embedded.as_ref().expect("the case needs the embedded broker")
+    }
+
     /// A real Kafka, shared by the cases of this process.
     pub(crate) async fn real(release: KafkaVersion) -> Self {
         let kafka = KafkaCluster::shared_of(release).await.expect("a real Kafka starts");
@@ -73,6 +84,13 @@ impl Broker {
 
     pub(crate) async fn connect(&self) -> Connection {
         Connection::open(&self.address).await
+    }
+
+    /// Has the embedded broker abort at once what has been open for too long; a real one does so in its own time.
+    pub(crate) fn expire_transactions(&self) {
+        if let Some(cluster) = &self.embedded {
+            cluster.faults().expire_transactions();
+        }
     }
 
     /// Whether it is Apache Kafka, and not ours.
@@ -305,6 +323,7 @@ pub(crate) struct BatchOf {
     pub(crate) producer_id: i64,
     pub(crate) producer_epoch: i16,
     pub(crate) base_sequence: i32,
+    pub(crate) is_transactional: bool,
     pub(crate) timestamps: Vec<i64>,
     pub(crate) key: Option<Bytes>,
     pub(crate) value: Bytes,
@@ -317,6 +336,7 @@ impl BatchOf {
             producer_id: -1,
             producer_epoch: -1,
             base_sequence: -1,
+            is_transactional: false,
             timestamps: vec![now_ms(); count],
             key: None,
             value: Bytes::from_static(b"value"),
@@ -331,9 +351,13 @@ impl BatchOf {
         Self { producer_id, producer_epoch, base_sequence, ..self }
     }
 
+    pub(crate) fn in_transaction(self) -> Self {
+        Self { is_transactional: true, ..self }
+    }
+
     pub(crate) fn bytes(&self) -> Bytes {
         let record = |(index, timestamp): (usize, &i64)| Record {
-            transactional: false,
+            transactional: self.is_transactional,
             control: false,
             delete_horizon: false,
             partition_leader_epoch: -1,

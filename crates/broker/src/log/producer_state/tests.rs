@@ -40,7 +40,7 @@ impl Model {
         count: i32,
     ) -> Result<Verdict, ProducerError> {
         let mut batch = Self::header(producer_epoch, base_sequence, count);
-        let verdict = self.states.check(&batch)?;
+        let verdict = self.states.check(&batch, Verified::No)?;
         if verdict == Verdict::Append {
             batch.base_offset = self.next_offset;
             self.next_offset = batch.next_offset();
@@ -165,7 +165,7 @@ fn producers_do_not_see_each_other() {
     let mut model = Model::new();
     model.append(0, 0, 3);
     let other = BatchHeader { producer_id: PRODUCER + 1, ..Model::header(0, 0, 3) };
-    assert_eq!(model.states.check(&other), Ok(Verdict::Append));
+    assert_eq!(model.states.check(&other, Verified::No), Ok(Verdict::Append));
 }
 
 #[test]
@@ -173,5 +173,150 @@ fn a_transactional_batch_without_a_transaction_is_refused() {
     let model = Model::new();
     let batch = BatchHeader { attributes: 0x10, ..Model::header(0, 0, 1) };
     let refused = ProducerError::NoOngoingTransaction { producer_id: PRODUCER };
-    assert_eq!(model.states.check(&batch), Err(refused));
+    assert_eq!(model.states.check(&batch, Verified::No), Err(refused));
+}
+
+fn transactional(producer_epoch: i16, base_sequence: i32) -> BatchHeader {
+    BatchHeader { attributes: 0x10, ..Model::header(producer_epoch, base_sequence, 1) }
+}
+
+fn marker(producer_epoch: i16, transaction_version: i16) -> EndMarker {
+    EndMarker {
+        producer_id: PRODUCER,
+        producer_epoch,
+        is_commit: true,
+        coordinator_epoch: 3,
+        transaction_version,
+    }
+}
+
+impl Model {
+    /// Offers a transactional batch whose partition was verified.
+    fn offer_verified(&mut self, producer_epoch: i16, base_sequence: i32) -> Result<Verdict, ProducerError> {
+        let mut batch = transactional(producer_epoch, base_sequence);
+        let guard = self.states.begin_verification(&batch, true, 0)?;
+        let verdict = self.states.check(&batch, guard.map_or(Verified::No, Verified::By))?;
+        batch.base_offset = self.next_offset;
+        self.next_offset += 1;
+        self.states.note(&batch);
+        Ok(verdict)
+    }
+
+    fn write_marker(&mut self, marker: &EndMarker) -> Result<Option<EndedTransaction>, ProducerError> {
+        self.states.check_marker(marker)?;
+        self.next_offset += 1;
+        Ok(self.states.note_marker(marker, self.next_offset - 1, 1_000))
+    }
+}
+
+/// `UnifiedLog.hasOngoingTransaction`
+#[test]
+fn an_open_transaction_needs_no_verification_until_its_marker() {
+    let mut model = Model::new();
+    assert_eq!(model.offer_verified(0, 0), Ok(Verdict::Append));
+    assert_eq!(model.states.begin_verification(&transactional(0, 1), true, 0), Ok(None));
+    assert_eq!(model.states.check(&transactional(0, 1), Verified::No), Ok(Verdict::Append));
+    let ended = model.write_marker(&marker(1, 2)).expect("the next epoch");
+    assert_eq!(ended, Some(EndedTransaction { first_offset: 0, last_stable_offset: 2 }));
+    let refused = Err(ProducerError::NoOngoingTransaction { producer_id: PRODUCER });
+    assert_eq!(model.states.check(&transactional(1, 0), Verified::No), refused);
+}
+
+/// `VerificationGuard`
+#[test]
+fn a_guard_does_not_outlive_the_transaction_that_it_was_for() {
+    let mut model = Model::new();
+    let batch = transactional(0, 0);
+    let guard = model.states.begin_verification(&batch, false, 0).expect("not fenced").expect("not open");
+    model.write_marker(&marker(0, 0)).expect("the same epoch");
+    let refused = Err(ProducerError::NoOngoingTransaction { producer_id: PRODUCER });
+    assert_eq!(model.states.check(&batch, Verified::By(guard)), refused);
+    let next = model.states.begin_verification(&batch, false, 0).expect("not fenced").expect("not open");
+    assert_eq!(model.states.check(&batch, Verified::By(next)), Ok(Verdict::Append));
+}
+
+/// `UnifiedLog.updateProducers`
+#[test]
+fn the_next_transaction_may_be_verified_before_the_marker_of_the_last_comes() {
+    let mut model = Model::new();
+    model.offer_verified(0, 0).expect("begun");
+    let next = transactional(1, 0);
+    let guard = model.states.begin_verification(&next, true, 0).expect("not fenced").expect("not open");
+    model.write_marker(&marker(1, 2)).expect("the next epoch");
+    assert_eq!(model.states.check(&next, Verified::By(guard)), Ok(Verdict::Append));
+}
+
+/// `ProducerAppendInfo.checkSequence`
+#[test]
+fn the_first_batch_of_a_transaction_has_the_lowest_sequence_that_was_seen() {
+    let mut model = Model::new();
+    let later = transactional(0, 4);
+    let guard = model.states.begin_verification(&later, false, 0).expect("not fenced").expect("not open");
+    let first = transactional(0, 2);
+    assert_eq!(model.states.begin_verification(&first, false, 0), Ok(Some(guard)));
+    assert_eq!(model.states.check(&later, Verified::By(guard)), out_of_order(-1, 4));
+    assert_eq!(model.states.check(&first, Verified::By(guard)), Ok(Verdict::Append));
+}
+
+/// `ProducerAppendInfo.checkSequence`
+#[test]
+fn with_an_epoch_bump_an_unknown_producer_begins_at_zero() {
+    let mut model = Model::new();
+    assert_eq!(model.offer_verified(0, 5), out_of_order(-1, 5));
+    assert_eq!(model.offer_verified(0, 0), Ok(Verdict::Append));
+}
+
+/// `ProducerAppendInfo.appendDataBatch`
+#[test]
+fn an_open_transaction_takes_no_other_batches_of_its_producer() {
+    let mut model = Model::new();
+    model.offer_verified(0, 0).expect("begun");
+    let refused = Err(ProducerError::OutsideTransaction { producer_id: PRODUCER });
+    assert_eq!(model.offer(0, 1, 1), refused);
+}
+
+/// `ProducerAppendInfo.checkProducerEpoch`
+#[test]
+fn markers_fence_by_epoch_and_a_repeated_one_is_harmless() {
+    let fenced =
+        |current, given| ProducerError::InvalidProducerEpoch { producer_id: PRODUCER, current, given };
+    let mut model = Model::new();
+    model.offer_verified(4, 0).expect("begun");
+    assert_eq!(model.write_marker(&marker(3, 0)), Err(fenced(4, 3)));
+    assert_eq!(
+        model.write_marker(&marker(4, 2)),
+        Err(fenced(4, 4)),
+        "a late marker of the transaction before"
+    );
+    assert!(model.write_marker(&marker(5, 2)).is_ok_and(|ended| ended.is_some()));
+    assert_eq!(model.write_marker(&marker(5, 2)), Ok(None), "repeated");
+    assert_eq!(model.offer_verified(4, 1), Err(fenced(5, 4)));
+    let zombie = EndMarker { coordinator_epoch: 2, ..marker(6, 2) };
+    let refused = ProducerError::CoordinatorFenced { producer_id: PRODUCER, current: 3, given: 2 };
+    assert_eq!(model.write_marker(&zombie), Err(refused));
+}
+
+/// `ProducerStateEntry.update`
+#[test]
+fn a_marker_of_the_same_epoch_keeps_the_sequence_and_one_of_the_next_begins_at_zero() {
+    let mut model = Model::new();
+    model.offer_verified(0, 0).expect("begun");
+    model.write_marker(&marker(0, 0)).expect("the same epoch");
+    assert_eq!(duplicate_at(model.states.check(&transactional(0, 0), Verified::No)), Some(0));
+    assert_eq!(model.offer_verified(0, 1), Ok(Verdict::Append));
+    model.write_marker(&marker(1, 2)).expect("the next epoch");
+    assert_eq!(model.offer_verified(1, 1), out_of_order(-1, 1));
+    assert_eq!(model.offer_verified(1, 0), Ok(Verdict::Append));
+}
+
+/// `ProducerStateManager.isProducerExpired`
+#[test]
+fn a_producer_whose_transaction_is_open_does_not_expire() {
+    let mut model = Model::new();
+    model.offer_verified(0, 0).expect("begun");
+    model.states.expire(i64::MAX, 10);
+    assert_eq!((model.states.iter().count(), model.states.first_open_offset()), (1, Some(0)));
+    model.write_marker(&marker(1, 2)).expect("the next epoch");
+    model.states.expire(i64::MAX, 10);
+    assert_eq!((model.states.iter().count(), model.states.first_open_offset()), (0, None));
 }

@@ -40,9 +40,8 @@ const FEATURES: [(&str, i16, i16, i16); 7] = [
 ];
 
 /// What the embedded broker does not offer, by reason.
-const NOT_OFFERED: [(&str, &[i16]); 6] = [
+const NOT_OFFERED: [(&str, &[i16]); 5] = [
     ("groups are under way", &[8, 9, 11, 12, 13, 14, 15, 16, 42, 47, 68, 69]),
-    ("transactions are under way", &[24, 25, 26, 27, 28, 61, 65, 66]),
     ("no SASL yet", &[17, 36]),
     (
         "administration is under way",
@@ -53,7 +52,7 @@ const NOT_OFFERED: [(&str, &[i16]); 6] = [
 ];
 
 /// Features that the embedded broker does not have, with the reason.
-const WITHOUT: [(&str, &str); 5] = [
+const WITHOUT: [(&str, &str); 4] = [
     (
         "eligible.leader.replicas.version",
         "replicas share one log: none can be eligible without being in sync",
@@ -61,7 +60,6 @@ const WITHOUT: [(&str, &str); 5] = [
     ("group.version", "groups are under way"),
     ("share.version", "share groups are a later issue"),
     ("streams.version", "groups of Kafka Streams are a later issue"),
-    ("transaction.version", "transactions are under way"),
 ];
 
 async fn ask(connection: &mut Connection, version: i16) -> ApiVersionsResponse {

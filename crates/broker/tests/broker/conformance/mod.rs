@@ -64,3 +64,6 @@ mod newest;
 mod offsets;
 mod produce;
 mod sessions;
+mod transaction_log;
+mod transaction_offsets;
+mod transactions;

@@ -3,14 +3,17 @@
 use bytes::Buf;
 use milena_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use milena_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
-use milena_protocol::messages::{FetchRequest, ListOffsetsRequest};
+use milena_protocol::messages::write_txn_markers_request::{WritableTxnMarker, WritableTxnMarkerTopic};
+use milena_protocol::messages::{FetchRequest, ListOffsetsRequest, WriteTxnMarkersRequest};
 use milena_protocol::{ApiKey, ErrorCode, Request, Uuid, decode_response, encode_request};
 
 use crate::support::*;
+use crate::transactional::*;
 
 cases! {
     fetch_18,
     list_offsets_11,
+    write_txn_markers_2,
 }
 
 async fn call<R: Request>(connection: &mut Connection, version: i16, request: &R) -> R::Response {
@@ -65,4 +68,37 @@ async fn list_offsets_11(broker: &Broker) {
         let answer = &response.topics[0].partitions[0];
         assert_eq!((answer.error_code, answer.offset), (ErrorCode::None, expected), "{timestamp}");
     }
+}
+
+/// Its markers say by which version of transactions they are written: with an epoch bump at every end, one of the
+/// producer's own epoch is late, and must not end the transaction that is open.
+async fn write_txn_markers_2(broker: &Broker) {
+    if !broker.offers(ApiKey::WriteTxnMarkers, 2) {
+        return;
+    }
+    let mut client = Transactional::start(broker).await;
+    let topic = unique("newest-markers");
+    client.connection.create_topic(&topic, &[]).await;
+    client.begin_with_bump(&topic).await;
+    let mut write = async |producer_epoch, transaction_version| {
+        let asked = WritableTxnMarkerTopic {
+            name: topic.as_str().into(),
+            partition_indexes: vec![0],
+            ..Default::default()
+        };
+        let marker = WritableTxnMarker {
+            producer_id: client.producer.0,
+            producer_epoch,
+            topics: vec![asked],
+            transaction_version,
+            ..Default::default()
+        };
+        let request = WriteTxnMarkersRequest { markers: vec![marker], ..Default::default() };
+        let response = call(&mut client.connection, 2, &request).await;
+        response.markers[0].topics[0].partitions[0].error_code
+    };
+    assert_eq!(write(0, 2).await, ErrorCode::InvalidProducerEpoch);
+    assert_eq!(write(1, 2).await, ErrorCode::None);
+    assert_eq!(write(1, 2).await, ErrorCode::None, "again: nothing is open");
+    assert_eq!(write(0, 0).await, ErrorCode::InvalidProducerEpoch);
 }

@@ -1,0 +1,158 @@
+//! Offsets committed in transactions: AddOffsetsToTxn and TxnOffsetCommit.
+
+use kafka_protocol::messages::txn_offset_commit_request::{
+    TxnOffsetCommitRequestPartition, TxnOffsetCommitRequestTopic,
+};
+use kafka_protocol::messages::{AddOffsetsToTxnRequest, GroupId, TxnOffsetCommitRequest};
+use milena_protocol::{ApiKey, ErrorCode};
+
+use crate::support::*;
+use crate::transactional::*;
+
+cases! {
+    every_version_adds_the_offsets_of_a_group,
+    every_version_commits_offsets_in_a_transaction,
+    older_producers_must_add_the_offsets_of_the_group,
+    newer_producers_add_them_by_committing,
+    commits_are_checked_by_partition_metadata_and_group,
+}
+
+struct Committer {
+    client: Transactional,
+    topic: String,
+    group: String,
+}
+
+impl Committer {
+    async fn start(broker: &Broker) -> Self {
+        let mut client = Transactional::start(broker).await;
+        let (topic, group) = (unique("transaction-offsets"), unique("group"));
+        client.connection.create_topic(&topic, &[]).await;
+        find_coordinator(&mut client.connection, 0, &group).await;
+        Self { client, topic, group }
+    }
+
+    async fn add(&mut self, version: i16) -> ErrorCode {
+        let added = async {
+            loop {
+                let request = AddOffsetsToTxnRequest::default()
+                    .with_transactional_id(transactional_id(&self.client.id))
+                    .with_producer_id(self.client.producer.0.into())
+                    .with_producer_epoch(self.client.producer.1)
+                    .with_group_id(GroupId(text(&self.group)));
+                let response = self.client.connection.call(version, &request).await;
+                let error = ErrorCode::from(response.error_code);
+                if !is_transient(error) {
+                    return error;
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, added).await.expect("an answer in time")
+    }
+
+    fn request(&self, offset: i64) -> TxnOffsetCommitRequest {
+        let partition = TxnOffsetCommitRequestPartition::default()
+            .with_committed_offset(offset)
+            .with_committed_metadata(Some(text("where I was")));
+        let topic = TxnOffsetCommitRequestTopic::default()
+            .with_name(name(&self.topic))
+            .with_partitions(vec![partition]);
+        TxnOffsetCommitRequest::default()
+            .with_transactional_id(transactional_id(&self.client.id))
+            .with_group_id(GroupId(text(&self.group)))
+            .with_producer_id(self.client.producer.0.into())
+            .with_producer_epoch(self.client.producer.1)
+            .with_generation_id(-1)
+            .with_topics(vec![topic])
+    }
+
+    async fn send(&mut self, version: i16, request: TxnOffsetCommitRequest) -> ErrorCode {
+        let committed = async {
+            loop {
+                let response = self.client.connection.call(version, &request).await;
+                let error = ErrorCode::from(response.topics[0].partitions[0].error_code);
+                if !is_transient(error) {
+                    return error;
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, committed).await.expect("an answer in time")
+    }
+
+    async fn commit(&mut self, version: i16, offset: i64) -> ErrorCode {
+        let request = self.request(offset);
+        self.send(version, request).await
+    }
+}
+
+async fn every_version_adds_the_offsets_of_a_group(broker: &Broker) {
+    for version in broker.versions(ApiKey::AddOffsetsToTxn, 0..=4) {
+        let mut committer = Committer::start(broker).await;
+        assert_eq!(committer.add(version).await, ErrorCode::None, "version {version}");
+        let described = committer.client.describe().await;
+        assert_eq!(
+            (&*described.transaction_state, &*described.topics[0].topic.0),
+            ("Ongoing", "__consumer_offsets")
+        );
+        committer.client.producer.1 += 1;
+        let fenced = if version < 2 { ErrorCode::InvalidProducerEpoch } else { ErrorCode::ProducerFenced };
+        assert_eq!(committer.add(version).await, fenced, "version {version}");
+        committer.client.producer.0 += 1_000_000;
+        assert_eq!(committer.add(version).await, ErrorCode::InvalidProducerIdMapping, "version {version}");
+    }
+}
+
+async fn every_version_commits_offsets_in_a_transaction(broker: &Broker) {
+    for version in broker.versions(ApiKey::TxnOffsetCommit, 0..=5) {
+        let mut committer = Committer::start(broker).await;
+        assert_eq!(committer.add(3).await, ErrorCode::None);
+        assert_eq!(committer.commit(version, 5).await, ErrorCode::None, "version {version}");
+        committer.client.end(if version >= 5 { 5 } else { 3 }, version % 2 == 0).await;
+    }
+}
+
+async fn older_producers_must_add_the_offsets_of_the_group(broker: &Broker) {
+    let mut committer = Committer::start(broker).await;
+    for version in broker.versions(ApiKey::TxnOffsetCommit, 0..=4) {
+        let refused = if version < 4 { ErrorCode::InvalidTxnState } else { ErrorCode::TransactionAbortable };
+        assert_eq!(committer.commit(version, 5).await, refused, "version {version}");
+    }
+    assert_eq!(committer.add(3).await, ErrorCode::None);
+    committer.client.producer.1 += 1;
+    assert_eq!(committer.commit(3, 5).await, ErrorCode::InvalidProducerEpoch);
+    committer.client.producer.0 += 1_000_000;
+    assert_eq!(committer.commit(3, 5).await, ErrorCode::InvalidProducerIdMapping);
+}
+
+async fn newer_producers_add_them_by_committing(broker: &Broker) {
+    if !broker.offers(ApiKey::TxnOffsetCommit, 5) {
+        return;
+    }
+    let mut committer = Committer::start(broker).await;
+    assert_eq!(committer.commit(5, 5).await, ErrorCode::None);
+    let described = committer.client.describe().await;
+    assert_eq!(
+        (&*described.transaction_state, &*described.topics[0].topic.0),
+        ("Ongoing", "__consumer_offsets")
+    );
+    committer.client.end(5, true).await;
+    committer.client.producer.1 -= 1;
+    assert_eq!(committer.commit(5, 6).await, ErrorCode::InvalidProducerEpoch);
+}
+
+async fn commits_are_checked_by_partition_metadata_and_group(broker: &Broker) {
+    let mut committer = Committer::start(broker).await;
+    assert_eq!(committer.add(3).await, ErrorCode::None);
+    let mut missing = committer.request(5);
+    missing.topics[0].partitions[0].partition_index = 7;
+    assert_eq!(committer.send(3, missing).await, ErrorCode::UnknownTopicOrPartition);
+    let member = committer.request(5).with_generation_id(3).with_member_id(text("nobody"));
+    assert_eq!(committer.send(3, member.clone()).await, ErrorCode::IllegalGeneration, "there is no group");
+    let nameless = committer.request(5).with_group_id(GroupId(text("")));
+    assert_eq!(committer.send(3, nameless).await, ErrorCode::InvalidGroupId);
+    let mut talkative = committer.request(5);
+    talkative.topics[0].partitions[0].committed_metadata = Some(text(&"x".repeat(4_097)));
+    assert_eq!(committer.send(3, talkative).await, ErrorCode::OffsetMetadataTooLarge);
+    assert_eq!(committer.commit(3, 5).await, ErrorCode::None);
+    assert_eq!(committer.send(3, member).await, ErrorCode::UnknownMemberId, "there is one, without members");
+}
