@@ -57,6 +57,7 @@ impl Input {
 
     /// Begins to read. The thread ends with the input, or when nobody receives any more.
     pub(crate) fn read(self, delimiter: u8) -> Receiver<Chunk> {
+        tracing::debug!(input = self.name, "reading");
         let (sender, receiver) = mpsc::channel(CHUNKS_MAX);
         thread::spawn(move || {
             let send = |chunk: Chunk| sender.blocking_send(chunk).is_ok();

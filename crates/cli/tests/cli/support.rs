@@ -121,7 +121,7 @@ impl Running {
     /// The next line of its standard error.
     pub(crate) fn stderr_line(&mut self) -> String {
         let mut line = String::new();
-        self.stderr.read_line(&mut line).unwrap();
+        assert!(self.stderr.read_line(&mut line).unwrap() > 0, "it said nothing more");
         line.trim_end().to_owned()
     }
 
