@@ -1,5 +1,7 @@
 //! How a consumer reads.
 
+use std::fmt;
+use std::str::FromStr;
 use std::time::Duration;
 
 use milena_records::DECOMPRESSED_BYTES_MAX;
@@ -7,7 +9,7 @@ use milena_records::DECOMPRESSED_BYTES_MAX;
 use crate::core::OffsetReset;
 
 /// Which records are shown. Kafka: `isolation.level`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum IsolationLevel {
     /// All, those of open and aborted transactions included. Kafka's default.
     #[default]
@@ -18,12 +20,44 @@ pub enum IsolationLevel {
 }
 
 impl IsolationLevel {
+    /// Every name, as Kafka writes it.
+    pub const NAMES: &'static [&'static str] = &["read_uncommitted", "read_committed"];
+
+    /// The name, as Kafka writes it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ReadUncommitted => "read_uncommitted",
+            Self::ReadCommitted => "read_committed",
+        }
+    }
+
     /// The number on the wire.
     pub(crate) fn code(self) -> i8 {
         match self {
             Self::ReadUncommitted => 0,
             Self::ReadCommitted => 1,
         }
+    }
+}
+
+/// Text that is no isolation level.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no isolation.level; write read_uncommitted or read_committed")]
+pub struct ParseIsolationLevelError(String);
+
+impl FromStr for IsolationLevel {
+    type Err = ParseIsolationLevelError;
+
+    fn from_str(name: &str) -> Result<Self, ParseIsolationLevelError> {
+        let levels = [Self::ReadUncommitted, Self::ReadCommitted];
+        let level = levels.into_iter().find(|level| level.name() == name);
+        level.ok_or_else(|| ParseIsolationLevelError(name.to_owned()))
+    }
+}
+
+impl fmt::Display for IsolationLevel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
     }
 }
 
@@ -126,6 +160,15 @@ impl ConsumerConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn isolation_levels_are_read_as_they_are_printed() {
+        for name in IsolationLevel::NAMES {
+            assert_eq!(name.parse::<IsolationLevel>().unwrap().to_string(), *name);
+        }
+        let error = "READ_COMMITTED".parse::<IsolationLevel>().unwrap_err();
+        assert!(error.to_string().contains("write read_uncommitted or read_committed"), "{error}");
+    }
 
     #[test]
     fn the_defaults_are_valid_and_zero_prefetch_is_not() {

@@ -22,7 +22,7 @@ mod shared;
 mod testing;
 
 pub use batch::{RecordBatch, Records};
-pub use config::{ConsumerConfig, InvalidConfig, IsolationLevel};
+pub use config::{ConsumerConfig, InvalidConfig, IsolationLevel, ParseIsolationLevelError};
 pub use consumer::{Consumer, OffsetAndTimestamp, RecordStream};
 pub use core::{OffsetReset, ParseOffsetResetError, Position};
 pub use error::{NotAssigned, OffsetsError, RecvError};

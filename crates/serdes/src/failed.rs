@@ -8,8 +8,11 @@ use crate::{DeserializeError, Part};
 /// A record that does not deserialize: where it is, what it holds, and why it failed (KIP-334,
 /// KIP-1036; Java's `RecordDeserializationException`).
 ///
-/// The position stays at the record, so that asking again fails again. To go on, seek to
-/// [`next_offset`](Self::next_offset); the raw bytes are here for a dead-letter topic.
+/// Nothing has to be done to go on: a consumer's position is past the record as soon as its batch is
+/// handed over, and whoever walks the batch goes on with the next record. (Java's consumer deserializes
+/// before it moves its position, and fails at the same record until it is told to seek past it.) The
+/// raw bytes are here for a dead-letter topic. To meet the record again, seek to
+/// [`RawRecord::offset`]; to begin after it, to [`next_offset`](Self::next_offset).
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct RecordDeserializationError {
@@ -46,7 +49,7 @@ impl RecordDeserializationError {
         Self { part, error, record: Box::new(record) }
     }
 
-    /// The offset to seek to in order to go past this record.
+    /// The offset after this record: where to begin if it is never to be read again.
     pub fn next_offset(&self) -> i64 {
         self.record.offset + 1
     }
@@ -56,12 +59,7 @@ impl fmt::Display for RecordDeserializationError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { part, error, record } = self;
         let RawRecord { topic, partition, offset, .. } = &**record;
-        write!(
-            f,
-            "{topic}-{partition}@{offset}: {part} does not deserialize: {error}; \
-             to go past it, seek to {}",
-            self.next_offset()
-        )
+        write!(f, "{topic}-{partition}@{offset}: {part} does not deserialize: {error}")
     }
 }
 
@@ -105,14 +103,13 @@ mod tests {
     }
 
     #[test]
-    fn the_error_says_where_what_and_how_to_go_on() {
+    fn the_error_says_where_and_what_and_knows_the_next_offset() {
         let read: Result<i32, _> =
             BigEndian.deserialize(&DeserializeContext::value("orders"), Some(b"s3cret"));
         let error = failed(read.unwrap_err());
         assert_eq!(
             error.to_string(),
-            "orders-3@42: value does not deserialize: has 6 bytes, where 4 are required; \
-             to go past it, seek to 43"
+            "orders-3@42: value does not deserialize: has 6 bytes, where 4 are required"
         );
         assert_eq!(error.next_offset(), 43);
     }

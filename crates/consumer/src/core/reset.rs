@@ -8,8 +8,7 @@ use std::time::Duration;
 ///
 /// Two things alone make a consumer reset: the broker says that the position is out of range, or the log was truncated below it
 /// (KIP-320). No other error does, however often it comes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum OffsetReset {
     /// Read from the first record there is.
     Earliest,
@@ -51,14 +50,15 @@ impl OffsetReset {
 )]
 pub struct ParseOffsetResetError(String);
 
+/// Kafka's names, and librdkafka's other names for them: smallest and beginning, largest and end, error.
 impl FromStr for OffsetReset {
     type Err = ParseOffsetResetError;
 
     fn from_str(text: &str) -> Result<Self, ParseOffsetResetError> {
         let policy = match text {
-            "earliest" => Some(Self::Earliest),
-            "latest" => Some(Self::Latest),
-            "none" => Some(Self::None),
+            "earliest" | "smallest" | "beginning" => Some(Self::Earliest),
+            "latest" | "largest" | "end" => Some(Self::Latest),
+            "none" | "error" => Some(Self::None),
             _ => text.strip_prefix("by_duration:").and_then(parse_iso_duration).map(Self::ByDuration),
         };
         policy.ok_or_else(|| ParseOffsetResetError(text.to_owned()))
@@ -108,7 +108,7 @@ fn parse_iso_duration(text: &str) -> Option<Duration> {
     let mut nanos = 0;
     if !time.is_empty() {
         let number = time.strip_suffix(['S', 's'])?;
-        let (whole_seconds, fraction) = number.split_once('.').unwrap_or((number, ""));
+        let (whole_seconds, fraction) = number.split_once(['.', ',']).unwrap_or((number, ""));
         seconds = seconds.checked_add(whole(whole_seconds)?)?;
         nanos = nanoseconds(fraction)?;
     }
@@ -141,11 +141,22 @@ mod tests {
         assert_eq!(parse("earliest"), Ok(OffsetReset::Earliest));
         assert_eq!(parse("latest"), Ok(OffsetReset::Latest));
         assert_eq!(parse("none"), Ok(OffsetReset::None));
+        for (names, policy) in [
+            (["smallest", "beginning"], OffsetReset::Earliest),
+            (["largest", "end"], OffsetReset::Latest),
+            (["error", "none"], OffsetReset::None),
+        ] {
+            assert_eq!(names.map(parse), [Ok(policy), Ok(policy)], "as librdkafka writes them");
+        }
         let by_seconds = |seconds| Ok(OffsetReset::ByDuration(Duration::from_secs(seconds)));
         assert_eq!(parse("by_duration:P1D"), by_seconds(86_400));
         assert_eq!(parse("by_duration:P2DT3H4M5S"), by_seconds(2 * 86_400 + 3 * 3_600 + 4 * 60 + 5));
         assert_eq!(parse("by_duration:PT90M"), by_seconds(5_400));
-        assert_eq!(parse("by_duration:PT0.25S"), Ok(OffsetReset::ByDuration(Duration::from_millis(250))));
+        assert_eq!(parse("by_duration:PT0S"), by_seconds(0));
+        for quarter in ["PT0.25S", "PT0,25S", "pt0.25s"] {
+            let policy = OffsetReset::ByDuration(Duration::from_millis(250));
+            assert_eq!(parse(&format!("by_duration:{quarter}")), Ok(policy));
+        }
         for bad in [
             "Earliest",
             "by_duration",
@@ -159,6 +170,12 @@ mod tests {
             "by_duration:PT1.0000000001S",
             "by_duration:P99999999999999999999D",
             "by_duration:PT+1S",
+            "by_duration:PT.5S",
+            "by_duration:6H",
+            "by_duration:PT6",
+            "by_duration:P6H",
+            "by_duration:PT1D",
+            "by_duration:-PT1H",
         ] {
             assert!(parse(bad).is_err(), "{bad} was accepted");
         }

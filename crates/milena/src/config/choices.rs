@@ -2,7 +2,9 @@
 
 use std::fmt;
 use std::str::FromStr;
-use std::time::Duration;
+
+// The consumer's own: their names are read there.
+pub use milena_consumer::{IsolationLevel, OffsetReset};
 
 /// Text that is none of a property's names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -174,16 +176,6 @@ impl Assignor {
 }
 
 choice! {
-    /// Which records are shown. Kafka: `isolation.level`.
-    IsolationLevel {
-        /// All, those of open and aborted transactions included.
-        ReadUncommitted = "read_uncommitted",
-        /// Those of committed transactions and those outside of any.
-        ReadCommitted = "read_committed",
-    }
-}
-
-choice! {
     /// How a share group's records are acknowledged. Kafka: `share.acknowledgement.mode` (KIP-932).
     ShareAcknowledgementMode {
         /// By the next poll.
@@ -203,99 +195,9 @@ choice! {
     }
 }
 
-/// Where reading begins without a position. Kafka: `auto.offset.reset`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum OffsetReset {
-    /// At the first record there is.
-    Earliest,
-    /// At what is written from now on.
-    Latest,
-    /// At the first record that is not older than this (KIP-1106).
-    ByDuration(Duration),
-    /// Nowhere: it is an error.
-    None,
-}
-
-/// Kafka's names, and librdkafka's other names for them.
-impl FromStr for OffsetReset {
-    type Err = UnknownName;
-
-    fn from_str(text: &str) -> Result<Self, UnknownName> {
-        match text {
-            "earliest" | "smallest" | "beginning" => Ok(Self::Earliest),
-            "latest" | "largest" | "end" => Ok(Self::Latest),
-            "none" | "error" => Ok(Self::None),
-            _ => {
-                let duration = text.strip_prefix("by_duration:").ok_or(UnknownName)?;
-                iso_duration(duration).map(Self::ByDuration).ok_or(UnknownName)
-            }
-        }
-    }
-}
-
-/// Reads `PnDTnHnMn.nS` as Java's `Duration.parse`, without signs.
-fn iso_duration(text: &str) -> Option<Duration> {
-    let text = text.to_ascii_uppercase();
-    let (days, time) = match text.strip_prefix('P')?.split_once('T') {
-        Some((_, "")) => return None,
-        Some((days, time)) => (days, time),
-        None => (text.strip_prefix('P')?, ""),
-    };
-    if days.is_empty() && time.is_empty() {
-        return None;
-    }
-    let digits =
-        |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse::<u64>().ok())?;
-    let mut seconds = 0_u64;
-    let mut rest = days;
-    for (unit, length) in [('D', 86_400), ('H', 3_600), ('M', 60)] {
-        if let Some((number, after)) = rest.split_once(unit) {
-            seconds = seconds.checked_add(digits(number)?.checked_mul(length)?)?;
-            rest = after;
-        }
-        if unit == 'D' {
-            if !rest.is_empty() {
-                return None;
-            }
-            rest = time;
-        }
-    }
-    if rest.is_empty() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let number = rest.strip_suffix('S')?;
-    let (whole, fraction) = number.split_once(['.', ',']).unwrap_or((number, ""));
-    if whole.is_empty() || fraction.len() > 9 {
-        return None;
-    }
-    let nanos = digits(&format!("{fraction:0<9}"))?;
-    // Fits: nine digits.
-    Some(Duration::new(seconds.checked_add(digits(whole)?)?, nanos as u32))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn durations_are_read_as_java_reads_them() {
-        let read = |text: &str| match format!("by_duration:{text}").parse() {
-            Ok(OffsetReset::ByDuration(duration)) => Some(duration.as_millis()),
-            _ => None,
-        };
-        assert_eq!(read("PT6H"), Some(21_600_000));
-        assert_eq!(read("P2DT3H4M"), Some(183_840_000));
-        assert_eq!(read("P1D"), Some(86_400_000));
-        assert_eq!(read("pt20.345s"), Some(20_345));
-        assert_eq!(read("PT0S"), Some(0));
-        assert_eq!(read("PT.5S"), None, "Java wants a digit before the point");
-        for malformed in
-            ["", "P", "PT", "P1DT", "6H", "PT6", "P6H", "PT1D", "PT1S1H", "PT-1H", "-PT1H", "PT1.0000000001S"]
-        {
-            assert_eq!(read(malformed), None, "{malformed}");
-        }
-        assert_eq!("by_duration".parse::<OffsetReset>(), Err(UnknownName));
-    }
 
     #[test]
     fn assignors_are_known_by_name_and_by_javas_class() {

@@ -25,7 +25,9 @@ impl<KF, VF> TypedReader<KF, VF> {
 
     /// The records of `batch`, in order. Keys and values may borrow from it.
     ///
-    /// One that does not deserialize is an error that carries the record as it came; the iterator goes on with the next.
+    /// One that does not deserialize is an error that carries the record as it came; the iterator goes on with the next. The
+    /// consumer's position is past the whole batch already: an error moves nothing, and an application that stops at it seeks to its
+    /// offset before it reads again.
     pub fn read<'r, 'a, K, V>(&'r self, batch: &'a RecordBatch) -> TypedRecords<'r, 'a, KF, VF, K, V>
     where
         KF: Deserializer<'a, K>,

@@ -96,6 +96,31 @@ async fn reading_goes_on_past_what_does_not_deserialize_and_the_error_carries_it
 }
 
 #[tokio::test]
+async fn the_position_is_past_what_does_not_deserialize_and_a_seek_meets_it_again() {
+    let (_cluster, kafka) = cluster().await;
+    let producer = kafka.producer().build().await.unwrap();
+    for value in [&b"1"[..], b"not a number", b"3"] {
+        producer.send(Record::to("orders").partition(2).key("k").value(value)).await.unwrap().await.unwrap();
+    }
+    let partition = TopicPartition::new("orders", 2);
+    let reader = TypedReader::new(Utf8, Json);
+    let mut consumer = consumer(&kafka, 2).await;
+    let mut failed = None;
+    while consumer.position(&partition).unwrap().unwrap().offset < 3 {
+        let batch = next(&mut consumer).await;
+        failed = failed.or(reader.read::<&str, u32>(&batch).find_map(Result::err));
+    }
+    let failed = failed.unwrap();
+    assert_eq!(failed.to_string().split(": ").next(), Some("orders-2@1"));
+    for (from, expected) in [(failed.record.offset, None), (failed.next_offset(), Some(3))] {
+        consumer.seek(&partition, from).unwrap();
+        let batch = next(&mut consumer).await;
+        let first = reader.read::<&str, u32>(&batch).next().unwrap();
+        assert_eq!(first.ok().map(|record| record.value), expected);
+    }
+}
+
+#[tokio::test]
 async fn a_deserializer_sees_the_headers_and_a_key_that_fails_is_told_as_such() {
     let (_cluster, kafka) = cluster().await;
     let producer = kafka.producer().build().await.unwrap();
