@@ -95,7 +95,7 @@ mod tests {
             panic!("a bug");
         };
         supervised(shared.clone(), "sender", panics_later).await;
-        let error = delivery.await.unwrap_err();
+        let error = delivery.try_result().expect("told at once").unwrap_err();
         let (task, message) = ("sender", "a bug".to_owned());
         assert_eq!(error.kind, DeliveryErrorKind::Panicked { task, message: message.clone() });
         assert!(error.is_fatal() && !error.possibly_written() && !error.is_retriable());
