@@ -1,0 +1,79 @@
+//! Groups of the new consumer protocol (KIP-848; Java: `ConsumerGroup` and the parts of `GroupMetadataManager` that
+//! work on it). Pure.
+//!
+//! Three numbers tell how far a group is. The *group epoch* rises whenever who is to have what must be worked out
+//! anew: members come and go, subscriptions and topics change. The *assignment epoch* is the group epoch that the
+//! target assignment was worked out for. A *member epoch* is the assignment epoch that a member has been taken to. All
+//! of it happens in heartbeats: a member's request brings its own news, may have the target worked out, and takes the
+//! member itself, and only it, a step towards its target.
+//!
+//! | where | what |
+//! | --- | --- |
+//! | `state` | the group: epochs, members, who holds what |
+//! | `heartbeat` | joining, staying, leaving, running out of time |
+//! | `subscription` | names, expressions and topics; the target assignment |
+//! | `reconcile` | a member's step towards its target |
+//! | `assignor` | who is to have what |
+//! | `offsets` | who may commit and fetch offsets |
+//! | `describe` | what is told of a group |
+
+mod assignor;
+mod describe;
+mod heartbeat;
+mod member;
+mod offsets;
+mod reconcile;
+mod regex;
+mod state;
+mod subscription;
+#[cfg(test)]
+mod testing;
+mod topics;
+
+use milena_protocol::ErrorCode;
+
+pub(crate) use assignor::Assignor;
+pub(crate) use heartbeat::{Client, check_heartbeat, joins, leaves};
+pub(crate) use offsets::CommitCheck;
+pub(crate) use state::{ConsumerGroup, ConsumerGroupState};
+pub(crate) use topics::Topics;
+
+/// Why a request is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{code}: {message}")]
+pub(crate) struct GroupError {
+    pub(crate) code: ErrorCode,
+    pub(crate) message: String,
+}
+
+impl GroupError {
+    pub(crate) fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self { code, message: message.into() }
+    }
+}
+
+/// Kafka's configuration, as far as it concerns one group.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    /// `consumer.session.timeout.ms` of the group, or else `group.consumer.session.timeout.ms`.
+    pub(crate) session_timeout_ms: i32,
+    /// `consumer.heartbeat.interval.ms` of the group, or else `group.consumer.heartbeat.interval.ms`.
+    pub(crate) heartbeat_interval_ms: i32,
+    /// `group.consumer.max.size`.
+    pub(crate) members_max: usize,
+    /// `group.consumer.assignors`; the first is the default.
+    pub(crate) assignors: Vec<Assignor>,
+    /// `consumer.assignment.interval.ms` of the group, or else `group.consumer.assignment.interval.ms`.
+    pub(crate) assignment_interval_ms: i32,
+    /// `group.consumer.regex.refresh.interval.ms`.
+    pub(crate) regex_refresh_interval_ms: i32,
+}
+
+/// What surrounds a group while it works on a request.
+#[derive(Clone, Copy)]
+pub(crate) struct Surroundings<'a> {
+    /// `Moment::elapsed_ms`.
+    pub(crate) now_ms: i64,
+    pub(crate) settings: &'a Settings,
+    pub(crate) topics: &'a dyn Topics,
+}
