@@ -25,6 +25,8 @@ const fn unset(name: &'static str, kind: Kind, valid: Valid, dynamic: bool) -> B
 
 const CLEANUP_POLICIES: &[&str] = &["compact", "delete"];
 const COMPRESSION_TYPES: &[&str] = &["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"];
+const ASSIGNORS: &[&str] = &["uniform", "range"];
+const MIGRATION_POLICIES: &[&str] = &["bidirectional", "upgrade", "downgrade", "disabled"];
 const TIMESTAMP_TYPES: &[&str] = &["CreateTime", "LogAppendTime"];
 
 /// The keys that the embedded broker knows, in alphabetical order, with Kafka 4.3's defaults.
@@ -44,6 +46,13 @@ pub(crate) static BROKER_KEYS: &[BrokerKey] = &[
     fixed("default.replication.factor", Kind::Int, "1", Valid::AtLeast(1)),
     fixed("delete.topic.enable", Kind::Boolean, "true", Valid::Any),
     fixed("fetch.max.bytes", Kind::Int, "57671680", Valid::AtLeast(1024)),
+    dynamic("group.consumer.assignment.interval.ms", Kind::Int, "1000", Valid::AtLeast(0)),
+    fixed("group.consumer.assignors", Kind::List, "uniform,range", Valid::SomeOf(ASSIGNORS)),
+    fixed("group.consumer.heartbeat.interval.ms", Kind::Int, "5000", Valid::AtLeast(1)),
+    fixed("group.consumer.max.size", Kind::Int, "2147483647", Valid::AtLeast(1)),
+    fixed("group.consumer.migration.policy", Kind::String, "bidirectional", Valid::OneOf(MIGRATION_POLICIES)),
+    fixed("group.consumer.regex.refresh.interval.ms", Kind::Int, "600000", Valid::AtLeast(10_000)),
+    fixed("group.consumer.session.timeout.ms", Kind::Int, "45000", Valid::AtLeast(1)),
     fixed("group.initial.rebalance.delay.ms", Kind::Int, "3000", Valid::Any),
     fixed("group.max.session.timeout.ms", Kind::Int, "1800000", Valid::Any),
     fixed("group.max.size", Kind::Int, "2147483647", Valid::AtLeast(1)),

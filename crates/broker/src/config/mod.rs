@@ -206,6 +206,20 @@ impl Configs {
                 offset_metadata_max: size("offset.metadata.max.bytes"),
                 offsets_retention_ms: number("offsets.retention.minutes").saturating_mul(60_000),
                 offsets_retention_check_ms: number("offsets.retention.check.interval.ms"),
+                consumer: ConsumerGroupSettings {
+                    session_timeout_ms: number("group.consumer.session.timeout.ms"),
+                    heartbeat_interval_ms: number("group.consumer.heartbeat.interval.ms"),
+                    members_max: size("group.consumer.max.size"),
+                    assignors: split_list(&text("group.consumer.assignors").unwrap_or_default())
+                        .into_iter()
+                        .map(str::to_owned)
+                        .collect(),
+                    assignment_interval_ms: number("group.consumer.assignment.interval.ms"),
+                    regex_refresh_interval_ms: number("group.consumer.regex.refresh.interval.ms"),
+                    migration: Migration::by_name(
+                        &text("group.consumer.migration.policy").unwrap_or_default(),
+                    ),
+                },
             },
             producer_id_expiration_ms: number("producer.id.expiration.ms"),
             producer_id_expiration_check_ms: number("producer.id.expiration.check.interval.ms"),
@@ -279,6 +293,47 @@ pub(crate) struct GroupSettings {
     pub(crate) offset_metadata_max: usize,
     pub(crate) offsets_retention_ms: i64,
     pub(crate) offsets_retention_check_ms: i64,
+    pub(crate) consumer: ConsumerGroupSettings,
+}
+
+/// What groups of the new consumer protocol go by. A group can have values of its own for some of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ConsumerGroupSettings {
+    /// `group.consumer.session.timeout.ms`
+    pub(crate) session_timeout_ms: i64,
+    /// `group.consumer.heartbeat.interval.ms`: told to the members.
+    pub(crate) heartbeat_interval_ms: i64,
+    /// `group.consumer.max.size`
+    pub(crate) members_max: usize,
+    /// `group.consumer.assignors`; the first is the default.
+    pub(crate) assignors: Vec<String>,
+    /// `group.consumer.assignment.interval.ms`: the target assignment is worked out no more often.
+    pub(crate) assignment_interval_ms: i64,
+    /// `group.consumer.regex.refresh.interval.ms`
+    pub(crate) regex_refresh_interval_ms: i64,
+    /// `group.consumer.migration.policy`
+    pub(crate) migration: Migration,
+}
+
+/// Which groups with members change their protocol (Java: `ConsumerGroupMigrationPolicy`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Migration {
+    /// A classic group that a member of the new protocol joins becomes a consumer group.
+    pub(crate) upgrades: bool,
+    /// A consumer group that the last member of the new protocol leaves becomes a classic one.
+    pub(crate) downgrades: bool,
+}
+
+impl Migration {
+    fn by_name(policy: &str) -> Self {
+        let (upgrades, downgrades) = match policy.to_ascii_lowercase().as_str() {
+            "disabled" => (false, false),
+            "upgrade" => (true, false),
+            "downgrade" => (false, true),
+            _ => (true, true),
+        };
+        Self { upgrades, downgrades }
+    }
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 //!   group/driver.rs        the lock around the core, the task that wakes it, waiting for answers
 //!   group/registry.rs      Groups: group id -> Group, and Offsets; pure, as everything below
 //!   group/classic/         groups of the classic protocol
+//!   group/consumer/        groups of the new consumer protocol
 //!   group/offsets.rs       committed offsets of all kinds of groups, pending ones of transactions included
 //! ```
 //!
@@ -35,6 +36,7 @@
 //!   [`Offsets::commit_pending`] and [`Offsets::complete`].
 
 mod classic;
+pub(crate) mod consumer;
 mod driver;
 mod offsets;
 mod registry;
@@ -47,9 +49,11 @@ pub(crate) use classic::ClassicGroup;
 pub(crate) use driver::{Coordinator, keep_groups};
 pub(crate) use offsets::{CommittedOffset, Offsets, TransactionEnd};
 pub(crate) use registry::{Groups, Tenure};
+pub(crate) use timers::Timers;
 
 use crate::clock::Moment;
 use crate::config::GroupSettings;
+use consumer::{CommitCheck, ConsumerGroup};
 
 /// Where an answer goes that is not known yet.
 pub(crate) type Slot<T> = oneshot::Sender<T>;
@@ -58,6 +62,7 @@ pub(crate) type Slot<T> = oneshot::Sender<T>;
 #[derive(Debug)]
 pub(crate) enum Group {
     Classic(ClassicGroup),
+    Consumer(ConsumerGroup),
 }
 
 /// A group as ListGroups tells of it.
@@ -97,6 +102,7 @@ impl Group {
     pub(crate) fn listing(&self) -> GroupListing {
         match self {
             Self::Classic(group) => group.listing(),
+            Self::Consumer(group) => group.listing(),
         }
     }
 
@@ -104,6 +110,7 @@ impl Group {
     pub(crate) fn is_empty(&self) -> bool {
         match self {
             Self::Classic(group) => group.is_empty(),
+            Self::Consumer(group) => group.is_empty(),
         }
     }
 
@@ -111,6 +118,7 @@ impl Group {
     pub(crate) fn next_deadline(&self) -> Option<i64> {
         match self {
             Self::Classic(group) => group.next_deadline(),
+            Self::Consumer(group) => group.next_deadline(),
         }
     }
 
@@ -118,6 +126,7 @@ impl Group {
     pub(crate) fn handle_timeout(&mut self, now: Moment, settings: &GroupSettings) {
         match self {
             Self::Classic(group) => group.handle_timeout(now, settings),
+            Self::Consumer(group) => group.handle_timeout(now.elapsed_ms),
         }
     }
 
@@ -125,24 +134,31 @@ impl Group {
     pub(crate) fn handle_moved(&mut self, now: Moment) {
         match self {
             Self::Classic(group) => group.handle_moved(now),
+            Self::Consumer(group) => group.handle_moved(now.elapsed_ms),
         }
     }
 
-    /// Whether these offsets may be committed; a member that commits shows that it is alive.
-    pub(crate) fn handle_offset_commit(&mut self, by: Committer<'_>, now: Moment) -> Result<(), ErrorCode> {
+    /// Whether offsets may be committed, and which; a member that commits shows that it is alive.
+    pub(crate) fn handle_offset_commit(
+        &mut self,
+        by: Committer<'_>,
+        now: Moment,
+    ) -> Result<CommitCheck, ErrorCode> {
         match self {
-            Self::Classic(group) => group.handle_offset_commit(by, now),
+            Self::Classic(group) => group.handle_offset_commit(by, now).map(|()| CommitCheck::Any),
+            Self::Consumer(group) => group.check_commit(by).map_err(|error| error.code),
         }
     }
 
     /// Whether this member may fetch the group's offsets.
     pub(crate) fn check_offset_fetch(
         &self,
-        _member_id: Option<&str>,
-        _member_epoch: i32,
+        member_id: Option<&str>,
+        member_epoch: i32,
     ) -> Result<(), ErrorCode> {
         match self {
             Self::Classic(_) => Ok(()),
+            Self::Consumer(group) => group.check_fetch(member_id, member_epoch).map_err(|error| error.code),
         }
     }
 
@@ -150,6 +166,7 @@ impl Group {
     pub(crate) fn check_offset_delete(&self) -> Result<(), ErrorCode> {
         match self {
             Self::Classic(group) => group.check_offset_delete(),
+            Self::Consumer(_) => Ok(()),
         }
     }
 
@@ -164,12 +181,14 @@ impl Group {
     pub(crate) fn is_subscribed_to(&self, topic: &str) -> bool {
         match self {
             Self::Classic(group) => group.is_subscribed_to(topic),
+            Self::Consumer(group) => group.is_subscribed_to(topic),
         }
     }
 
     pub(crate) fn offset_expiry(&self) -> OffsetExpiry {
         match self {
             Self::Classic(group) => group.offset_expiry(),
+            Self::Consumer(_) => OffsetExpiry::SinceCommit,
         }
     }
 }

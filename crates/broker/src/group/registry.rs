@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use milena_protocol::{ByteStr, ErrorCode};
 
+use super::consumer::CommitCheck;
 use super::{ClassicGroup, CommittedOffset, Committer, Group, OffsetExpiry, Offsets};
 use crate::NodeId;
 use crate::clock::Moment;
@@ -134,13 +135,13 @@ impl Groups {
         }
     }
 
-    /// Asks whether offsets may be committed. A group that does not exist is made for a client that is not a member.
+    /// Asks whether offsets may be committed, and of which partitions. A group that does not exist is made for a client that is not a member.
     pub(crate) fn begin_offset_commit(
         &mut self,
         group_id: &str,
         by: Committer<'_>,
         now: Moment,
-    ) -> Result<(), ErrorCode> {
+    ) -> Result<CommitCheck, ErrorCode> {
         let has_room = self.has_room();
         self.update(group_id, |slot, _| match slot {
             Some(group) => group.handle_offset_commit(by, now),
@@ -152,9 +153,9 @@ impl Groups {
             None => {
                 // Only kept when the commit is allowed, as in Kafka, where an error takes back what was written.
                 let mut group = Group::Classic(ClassicGroup::new(now));
-                group.handle_offset_commit(by, now)?;
+                let check = group.handle_offset_commit(by, now)?;
                 *slot = Some(group);
-                Ok(())
+                Ok(check)
             }
         })
     }

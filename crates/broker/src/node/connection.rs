@@ -58,6 +58,8 @@ pub(crate) struct ConnectionState {
     /// On when the client has closed its end: do not make it wait for anything.
     pub(crate) hangup: Switch,
     pub(crate) workspace: Mutex<Workspace>,
+    /// Where the client is, as Java prints an address: with a slash before it.
+    pub(crate) client_host: String,
 }
 
 /// A request that was received.
@@ -92,7 +94,11 @@ pub(crate) enum Hangup {
 
 impl Connection {
     pub(crate) fn new(shared: Arc<Shared>, node: Arc<Node>, peer: Peer) -> Self {
-        let state = ConnectionState { hangup: Switch::off(), workspace: Mutex::default() };
+        let client_host = match peer {
+            Peer::Tcp(address) => format!("/{}", address.ip()),
+            Peer::Memory => format!("/{}", node.address.ip()),
+        };
+        let state = ConnectionState { hangup: Switch::off(), workspace: Mutex::default(), client_host };
         Self { shared, node, peer, state }
     }
 

@@ -21,6 +21,8 @@ pub(crate) struct RequestContext<'a> {
     pub(crate) api: ApiKey,
     pub(crate) version: i16,
     pub(crate) client_id: &'a str,
+    /// As Java prints an address: with a slash before it.
+    pub(crate) client_host: &'a str,
     /// On when the client is gone and nothing should wait any longer.
     pub(crate) hangup: &'a Switch,
     /// Only this request uses it; the lock is what lets it be shared with a future that may move between threads.
@@ -58,13 +60,14 @@ impl<'a> RequestContext<'a> {
         client_id: &'a str,
         connection: &'a ConnectionState,
     ) -> Self {
-        let ConnectionState { hangup, workspace } = connection;
+        let ConnectionState { hangup, workspace, client_host } = connection;
         Self {
             shared,
             node,
             api,
             version,
             client_id,
+            client_host,
             hangup,
             workspace,
             answer_effects: Mutex::new(Vec::new()),
@@ -88,8 +91,14 @@ impl<'a> RequestContext<'a> {
     ) -> Result<Arc<Partition>, ErrorCode> {
         let partition =
             topic.and_then(|topic| topic.partition(index)).ok_or(ErrorCode::UnknownTopicOrPartition)?;
-        let part = Some((&*partition.topic, Some(index)));
-        let effects = self.shared.strike(self.subject(part), &[Stage::Work, Stage::Answer]);
+        self.strike_partition(&partition.topic, index)?;
+        Ok(partition.clone())
+    }
+
+    /// Lets the faults of a partition strike that need not exist; call it once for each that a request names.
+    pub(crate) fn strike_partition(&self, topic: &str, index: i32) -> Result<(), ErrorCode> {
+        let subject = self.subject(Some((topic, Some(index))));
+        let effects = self.shared.strike(subject, &[Stage::Work, Stage::Answer]);
         let mut error = None;
         for effect in effects {
             match effect {
@@ -97,7 +106,7 @@ impl<'a> RequestContext<'a> {
                 other => lock(&self.answer_effects).push(other),
             }
         }
-        error.map_or_else(|| Ok(partition.clone()), Err)
+        error.map_or(Ok(()), Err)
     }
 
     /// The effects on the answer that partitions have brought about.

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use milena_protocol::messages::{
     AddOffsetsToTxnRequest, AddPartitionsToTxnRequest, AlterConfigsRequest, ApiVersionsRequest,
-    CreatePartitionsRequest, CreateTopicsRequest, DeleteRecordsRequest, DeleteTopicsRequest,
-    DescribeClusterRequest, DescribeConfigsRequest, DescribeProducersRequest, DescribeTopicPartitionsRequest,
+    ConsumerGroupDescribeRequest, ConsumerGroupHeartbeatRequest, CreatePartitionsRequest,
+    CreateTopicsRequest, DeleteRecordsRequest, DeleteTopicsRequest, DescribeClusterRequest,
+    DescribeConfigsRequest, DescribeProducersRequest, DescribeTopicPartitionsRequest,
     DescribeTransactionsRequest, EndTxnRequest, FetchRequest, FindCoordinatorRequest,
     IncrementalAlterConfigsRequest, InitProducerIdRequest, ListOffsetsRequest, ListTransactionsRequest,
     MetadataRequest, OffsetForLeaderEpochRequest, ProduceRequest, TxnOffsetCommitRequest,
@@ -50,6 +51,8 @@ pub(crate) const OFFERED: &[ApiKey] = &[
     ApiKey::DescribeTransactions,
     ApiKey::ListTransactions,
     ApiKey::DescribeTopicPartitions,
+    ApiKey::ConsumerGroupHeartbeat,
+    ApiKey::ConsumerGroupDescribe,
 ];
 
 /// What an API makes of a request.
@@ -128,6 +131,8 @@ pub(crate) async fn serve(
         ApiKey::DescribeTransactions => run::<DescribeTransactionsRequest>(&context, id, body).await,
         ApiKey::ListTransactions => run::<ListTransactionsRequest>(&context, id, body).await,
         ApiKey::DescribeTopicPartitions => run::<DescribeTopicPartitionsRequest>(&context, id, body).await,
+        ApiKey::ConsumerGroupHeartbeat => run::<ConsumerGroupHeartbeatRequest>(&context, id, body).await,
+        ApiKey::ConsumerGroupDescribe => run::<ConsumerGroupDescribeRequest>(&context, id, body).await,
         _ => refuse(format!("{api} is not offered")),
     }
 }

@@ -23,8 +23,12 @@ const fn feature(name: &'static str, min: i16, max: i16, default: i16) -> Featur
 /// Decides whether transactions bump the producer epoch at every end (KIP-890).
 pub(crate) const TRANSACTION_VERSION: &str = "transaction.version";
 
+/// Offers the new consumer protocol (KIP-848).
+pub(crate) const GROUP_VERSION: &str = "group.version";
+
 /// All features, in alphabetical order, with the levels of a new cluster of Kafka 4.3.
 pub(crate) static FEATURES: &[Feature] = &[
+    feature(GROUP_VERSION, 0, 1, 1),
     feature("kraft.version", 0, 1, 0),
     feature("metadata.version", 7, 30, 30),
     feature(TRANSACTION_VERSION, 0, 2, 2),

@@ -15,7 +15,7 @@ use milena_protocol::{ByteStr, ErrorCode, Uuid};
 
 pub(crate) use alter::{AlterOperation, Alteration, Resource};
 pub(crate) use coordinators::InternalTopic;
-pub(crate) use features::{FEATURES, Features, TRANSACTION_VERSION};
+pub(crate) use features::{FEATURES, Features, GROUP_VERSION, TRANSACTION_VERSION};
 pub(crate) use leadership::Leadership;
 pub(crate) use partition::{Partition, PartitionState, ProduceError, ProduceTerms, Produced};
 pub(crate) use topics::{
@@ -39,6 +39,10 @@ pub(crate) struct ClusterState {
     settings: Arc<BrokerSettings>,
     features: Features,
     rng: Rng,
+    /// Rises with every topic that is created, extended or deleted.
+    topics_version: u64,
+    /// The version in which a topic was created last.
+    newest_topic_version: u64,
     next_producer_id: i64,
 }
 
@@ -92,6 +96,8 @@ impl ClusterState {
             configs,
             features,
             rng,
+            topics_version: 0,
+            newest_topic_version: 0,
             next_producer_id: 0,
         }
     }
@@ -133,6 +139,16 @@ impl ClusterState {
 
     pub(crate) fn topic_by_id(&self, id: &Uuid) -> Option<&Arc<Topic>> {
         self.topics.get(self.names.get(id)?)
+    }
+
+    /// Rises with every topic that is created, extended or deleted.
+    pub(crate) fn topics_version(&self) -> u64 {
+        self.topics_version
+    }
+
+    /// The version in which a topic was created last.
+    pub(crate) fn newest_topic_version(&self) -> u64 {
+        self.newest_topic_version
     }
 
     /// All partitions, by topic name and index.

@@ -96,6 +96,7 @@ impl ClusterState {
     pub(crate) fn delete_topic(&mut self, name: &str) -> Option<Arc<Topic>> {
         let topic = self.topics.remove(name)?;
         self.names.remove(&topic.id);
+        self.topics_version += 1;
         self.configs.set_topic_overrides(name, Values::new());
         topic.partitions.iter().for_each(|partition| partition.lock().delete());
         Some(topic)
@@ -281,7 +282,10 @@ impl ClusterState {
             let partition = Partition::new(name.clone(), index, leadership, config.clone(), now_ms);
             partitions.push(Arc::new(partition));
         }
-        self.names.insert(id, name.clone());
+        self.topics_version += 1;
+        if self.names.insert(id, name.clone()).is_none() {
+            self.newest_topic_version = self.topics_version;
+        }
         self.topics.insert(name.clone(), Arc::new(Topic { name, id, partitions }));
     }
 

@@ -11,8 +11,20 @@ use super::Topics;
 use super::assignor::{Assignor, Partitions};
 use super::member::Member;
 use super::state::ConsumerGroup;
+use crate::group::GroupListing;
+
+/// The type of all groups of consumers, whatever protocol they speak.
+const PROTOCOL_TYPE: &str = "consumer";
 
 impl ConsumerGroup {
+    pub(crate) fn listing(&self) -> GroupListing {
+        GroupListing {
+            protocol_type: ByteStr::from_static(PROTOCOL_TYPE),
+            state: self.state().name(),
+            kind: "consumer",
+        }
+    }
+
     pub(crate) fn describe(&self, assignors: &[Assignor], topics: &dyn Topics) -> DescribedGroup {
         let member = |member: &Member| describe(member, self.target_of(&member.member_id), topics);
         DescribedGroup {

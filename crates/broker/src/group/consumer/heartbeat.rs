@@ -76,10 +76,8 @@ pub(crate) fn check_heartbeat(
         .filter(|name| !assignors.iter().any(|assignor| assignor.name() == *name));
     if let Some(name) = unsupported {
         let supported: Vec<_> = assignors.iter().map(|assignor| assignor.name()).collect();
-        let message = format!(
-            "ServerAssignor {name} is not supported. Supported assignors: {}.",
-            supported.join(", ")
-        );
+        let message =
+            format!("ServerAssignor {name} is not supported. Supported assignors: {}.", supported.join(", "));
         return Err(GroupError::new(ErrorCode::UnsupportedAssignor, message));
     }
     Ok(())
@@ -128,15 +126,12 @@ impl ConsumerGroup {
             self.forget_unused_regexes();
         }
         // An expression that is not resolved yet waits for its topics: the epoch rises when they are known.
-        self.look_at_topics(
-            names_changed || regex_change == RegexChange::ChangedAndResolved,
-            around.topics,
-        );
+        self.look_at_topics(names_changed || regex_change == RegexChange::ChangedAndResolved, around.topics);
         self.update_target(around);
         let subscription_changed = names_changed || regex_change != RegexChange::None;
         let after = self.reconcile(updated, subscription_changed, owned.as_ref(), around);
-        let session_ends_ms = around.now_ms + i64::from(around.settings.session_timeout_ms);
-        self.timers.schedule(Timer::Session(after.member_id.clone()), session_ends_ms);
+        self.session_timeout_ms = around.settings.session_timeout_ms;
+        self.schedule_session(&after, around.now_ms);
         let response = answer(request, &before, &after, around.settings.heartbeat_interval_ms);
         if resolution_is_due {
             self.resolve_regexes(around);
@@ -171,6 +166,16 @@ impl ConsumerGroup {
     /// When time will do something next.
     pub(crate) fn next_deadline(&self) -> Option<i64> {
         self.timers.next()
+    }
+
+    /// Begins all time anew, as a coordinator does that has just loaded the group
+    /// (Java: `GroupMetadataManager.onLoaded`).
+    pub(crate) fn handle_moved(&mut self, now_ms: i64) {
+        let members: Vec<Member> = self.members.values().cloned().collect();
+        for member in &members {
+            self.schedule_session(member, now_ms);
+            self.schedule_revocation(member, now_ms);
+        }
     }
 
     /// Throws out the members whose time is up.
@@ -269,18 +274,28 @@ impl ConsumerGroup {
             subscribed: &self.subscription_of(&member, around.topics),
             has_subscription_changed,
             owned,
-            is_held_by_another: &|topic, partition| self.is_held_by_another(&member.member_id, topic, partition),
+            is_held_by_another: &|topic, partition| {
+                self.is_held_by_another(&member.member_id, topic, partition)
+            },
         }
         .advance(&member);
         if next != member {
             self.put(next.clone());
-            self.time_revocation(&next, around.now_ms);
+            self.schedule_revocation(&next, around.now_ms);
         }
         next
     }
 
+    fn schedule_session(&mut self, member: &Member, now_ms: i64) {
+        let timeout_ms = match &member.protocol {
+            Protocol::Consumer => self.session_timeout_ms,
+            Protocol::Classic { session_timeout_ms, .. } => i64::from(*session_timeout_ms),
+        };
+        self.timers.schedule(Timer::Session(member.member_id.clone()), now_ms.saturating_add(timeout_ms));
+    }
+
     /// Members of the classic protocol have timers of their own.
-    fn time_revocation(&mut self, member: &Member, now_ms: i64) {
+    fn schedule_revocation(&mut self, member: &Member, now_ms: i64) {
         let timer = Timer::Revocation(member.member_id.clone());
         if matches!(member.state, MemberState::UnrevokedPartitions { .. }) && !member.is_classic() {
             self.timers.schedule(timer, now_ms + i64::from(member.rebalance_timeout_ms));
@@ -322,7 +337,10 @@ fn updated(before: &Member, request: &ConsumerGroupHeartbeatRequest, client: Cli
 /// (Java: `throwIfConsumerGroupMemberEpochIsInvalid`).
 fn check_epoch(member: &Member, received: i32, owned: Option<&Partitions>) -> Result<(), GroupError> {
     let known = member.member_epoch;
-    let missed_answer = || received == member.previous_member_epoch && owned.is_some_and(|owned| is_within(owned, &member.assigned));
+    let missed_answer = || {
+        received == member.previous_member_epoch
+            && owned.is_some_and(|owned| is_within(owned, &member.assigned))
+    };
     let comparison = match received {
         0 => return Ok(()),
         _ if received > known => "greater",
@@ -351,7 +369,8 @@ fn answer(
 ) -> ConsumerGroupHeartbeatResponse {
     let has_subscription =
         request.subscribed_topic_names.is_some() || request.subscribed_topic_regex.is_some();
-    let is_full = request.rebalance_timeout_ms != -1 && has_subscription && request.topic_partitions.is_some();
+    let is_full =
+        request.rebalance_timeout_ms != -1 && has_subscription && request.topic_partitions.is_some();
     let tells_assignment = joins(request) || is_full || before.assigned != after.assigned;
     ConsumerGroupHeartbeatResponse {
         member_id: Some(after.member_id.clone()),

@@ -94,16 +94,19 @@ impl Member {
         }
     }
 
-    /// All partitions that nobody else may have, with the epochs in which it got them.
+    /// All partitions that nobody else may have.
     pub(crate) fn held(&self) -> impl Iterator<Item = (Uuid, i32)> {
         let both = self.assigned.iter().chain(self.pending_revocation());
         both.flat_map(|(topic, partitions)| partitions.keys().map(|partition| (*topic, *partition)))
     }
 
-    /// The epoch in which it got a partition that it holds.
-    pub(crate) fn held_since(&self, topic: &Uuid, partition: i32) -> Option<i32> {
-        let since = |partitions: &HeldPartitions| partitions.get(topic)?.get(&partition).copied();
-        since(&self.assigned).or_else(|| since(self.pending_revocation()))
+    /// The same with the epochs in which it got them.
+    pub(crate) fn all_held(&self) -> HeldPartitions {
+        let mut held = self.assigned.clone();
+        for (topic, partitions) in self.pending_revocation() {
+            held.entry(*topic).or_default().extend(partitions);
+        }
+        held
     }
 
     pub(crate) fn is_classic(&self) -> bool {
@@ -132,6 +135,7 @@ pub(crate) fn without_epochs(held: &HeldPartitions) -> Partitions {
 
 /// All with one epoch.
 pub(crate) fn with_epoch(partitions: &Partitions, epoch: i32) -> HeldPartitions {
-    let of_topic = |partitions: &BTreeSet<i32>| partitions.iter().map(|partition| (*partition, epoch)).collect();
+    let of_topic =
+        |partitions: &BTreeSet<i32>| partitions.iter().map(|partition| (*partition, epoch)).collect();
     partitions.iter().map(|(topic, partitions)| (*topic, of_topic(partitions))).collect()
 }

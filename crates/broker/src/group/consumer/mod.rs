@@ -16,6 +16,7 @@
 //! | `assignor` | who is to have what |
 //! | `offsets` | who may commit and fetch offsets |
 //! | `describe` | what is told of a group |
+//! | `requests` | requests to groups that may not exist, or be of another kind |
 
 mod assignor;
 mod describe;
@@ -24,6 +25,7 @@ mod member;
 mod offsets;
 mod reconcile;
 mod regex;
+mod requests;
 mod state;
 mod subscription;
 #[cfg(test)]
@@ -33,10 +35,12 @@ mod topics;
 use milena_protocol::ErrorCode;
 
 pub(crate) use assignor::Assignor;
-pub(crate) use heartbeat::{Client, check_heartbeat, joins, leaves};
+pub(crate) use heartbeat::{Client, check_heartbeat};
 pub(crate) use offsets::CommitCheck;
-pub(crate) use state::{ConsumerGroup, ConsumerGroupState};
+pub(crate) use state::ConsumerGroup;
 pub(crate) use topics::Topics;
+
+use crate::config::ConsumerGroupSettings;
 
 /// Why a request is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -47,6 +51,11 @@ pub(crate) struct GroupError {
 }
 
 impl GroupError {
+    /// In the error's own words.
+    pub(crate) fn of(code: ErrorCode) -> Self {
+        Self::new(code, code.description())
+    }
+
     pub(crate) fn new(code: ErrorCode, message: impl Into<String>) -> Self {
         Self { code, message: message.into() }
     }
@@ -56,7 +65,7 @@ impl GroupError {
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
     /// `consumer.session.timeout.ms` of the group, or else `group.consumer.session.timeout.ms`.
-    pub(crate) session_timeout_ms: i32,
+    pub(crate) session_timeout_ms: i64,
     /// `consumer.heartbeat.interval.ms` of the group, or else `group.consumer.heartbeat.interval.ms`.
     pub(crate) heartbeat_interval_ms: i32,
     /// `group.consumer.max.size`.
@@ -64,9 +73,23 @@ pub(crate) struct Settings {
     /// `group.consumer.assignors`; the first is the default.
     pub(crate) assignors: Vec<Assignor>,
     /// `consumer.assignment.interval.ms` of the group, or else `group.consumer.assignment.interval.ms`.
-    pub(crate) assignment_interval_ms: i32,
+    pub(crate) assignment_interval_ms: i64,
     /// `group.consumer.regex.refresh.interval.ms`.
-    pub(crate) regex_refresh_interval_ms: i32,
+    pub(crate) regex_refresh_interval_ms: i64,
+}
+
+impl Settings {
+    /// The settings of groups that have none of their own.
+    pub(crate) fn of_broker(settings: &ConsumerGroupSettings) -> Self {
+        Self {
+            session_timeout_ms: settings.session_timeout_ms,
+            heartbeat_interval_ms: i32::try_from(settings.heartbeat_interval_ms).unwrap_or(i32::MAX),
+            members_max: settings.members_max,
+            assignors: settings.assignors.iter().filter_map(|name| Assignor::by_name(name)).collect(),
+            assignment_interval_ms: settings.assignment_interval_ms,
+            regex_refresh_interval_ms: settings.regex_refresh_interval_ms,
+        }
+    }
 }
 
 /// What surrounds a group while it works on a request.

@@ -3,52 +3,54 @@
 use milena_protocol::{ErrorCode, Uuid};
 
 use super::GroupError;
-use super::member::Member;
+use super::member::{HeldPartitions, Member};
 use super::state::ConsumerGroup;
+use crate::group::Committer;
 
 /// The first version of OffsetCommit that members of the new protocol may use: it knows their errors.
 const COMMIT_SINCE_VERSION: i16 = 9;
 
 /// What may be committed.
-#[derive(Debug)]
-pub(crate) enum CommitCheck<'a> {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum CommitCheck {
     /// Offsets of any partition.
     Any,
-    /// The member lags behind its epoch: offsets of partitions that it has held since then (KIP-1251).
-    Held { member: &'a Member, member_epoch: i32 },
+    /// The member lags behind its epoch: offsets of partitions that it has held since its own (KIP-1251).
+    Held {
+        /// With the epochs in which the member got them.
+        held: HeldPartitions,
+        member_epoch: i32,
+        /// The error for all others.
+        otherwise: ErrorCode,
+    },
 }
 
-impl CommitCheck<'_> {
+impl CommitCheck {
     /// Whether the offset of a partition may be committed.
     pub(crate) fn partition(&self, topic: &Uuid, partition: i32) -> Result<(), ErrorCode> {
-        let Self::Held { member, member_epoch } = self else { return Ok(()) };
-        match member.held_since(topic, partition) {
-            Some(since) if since <= *member_epoch => Ok(()),
-            _ => Err(stale(member)),
+        let Self::Held { held, member_epoch, otherwise } = self else { return Ok(()) };
+        match held.get(topic).and_then(|partitions| partitions.get(&partition)) {
+            Some(since) if since <= member_epoch => Ok(()),
+            _ => Err(*otherwise),
         }
     }
 }
 
 impl ConsumerGroup {
     /// Whether offsets may be committed, and which.
-    pub(crate) fn check_commit(
-        &self,
-        member_id: &str,
-        instance_id: Option<&str>,
-        member_epoch: i32,
-        is_transactional: bool,
-        version: i16,
-    ) -> Result<CommitCheck<'_>, GroupError> {
+    pub(crate) fn check_commit(&self, by: Committer<'_>) -> Result<CommitCheck, GroupError> {
+        let member_epoch = by.generation_or_epoch;
         // Who is not a member may commit while there are none.
         if member_epoch < 0 && self.is_empty() {
             return Ok(CommitCheck::Any);
         }
         // A transaction need not say which member it is of.
-        if is_transactional && member_epoch == -1 && member_id.is_empty() && instance_id.is_none() {
+        let is_anonymous = member_epoch == -1 && by.member_id.is_empty() && by.group_instance_id.is_none();
+        if by.is_transactional && is_anonymous {
             return Ok(CommitCheck::Any);
         }
-        let member = self.member(member_id)?;
-        if !is_transactional && !member.is_classic() && version < COMMIT_SINCE_VERSION {
+        let member = self.member(by.member_id)?;
+        if !by.is_transactional && !member.is_classic() && by.api_version < COMMIT_SINCE_VERSION {
             let message =
                 "OffsetCommit version 9 or above must be used by members using the consumer group protocol";
             return Err(GroupError::new(ErrorCode::UnsupportedVersion, message));
@@ -62,7 +64,7 @@ impl ConsumerGroup {
         }
         Ok(match member_epoch == member.member_epoch {
             true => CommitCheck::Any,
-            false => CommitCheck::Held { member, member_epoch },
+            false => CommitCheck::Held { held: member.all_held(), member_epoch, otherwise: stale(member) },
         })
     }
 

@@ -47,7 +47,9 @@ impl Reconciliation<'_> {
     fn owns_any_of(&self, partitions: &HeldPartitions) -> bool {
         let Some(owned) = self.owned else { return true };
         owned.iter().any(|(topic, owned)| {
-            partitions.get(topic).is_some_and(|held| owned.iter().any(|partition| held.contains_key(partition)))
+            partitions
+                .get(topic)
+                .is_some_and(|held| owned.iter().any(|partition| held.contains_key(partition)))
         })
     }
 

@@ -29,6 +29,8 @@ pub(crate) struct ConsumerGroup {
     pub(super) resolved: BTreeMap<ByteStr, Resolved>,
     pub(super) seen: SeenTopics,
     pub(super) timers: Timers<Timer>,
+    /// The session timeout of the last heartbeat.
+    pub(super) session_timeout_ms: i64,
 }
 
 /// The target assignment.
@@ -64,9 +66,10 @@ pub(super) enum Timer {
 impl Timer {
     pub(super) fn member_id(&self) -> &ByteStr {
         match self {
-            Self::Session(member_id) | Self::Revocation(member_id) | Self::Join(member_id) | Self::Sync(member_id) => {
-                member_id
-            }
+            Self::Session(member_id)
+            | Self::Revocation(member_id)
+            | Self::Join(member_id)
+            | Self::Sync(member_id) => member_id,
         }
     }
 }
@@ -112,6 +115,7 @@ impl ConsumerGroup {
             resolved: BTreeMap::new(),
             seen: SeenTopics::default(),
             timers: Timers::default(),
+            session_timeout_ms: 0,
         }
     }
 

@@ -65,7 +65,7 @@ impl ConsumerGroup {
             && (is_new
                 || used.len() != self.resolved.len()
                 || last.version < around.topics.version_of_newest()
-                || age_ms > i64::from(around.settings.regex_refresh_interval_ms))
+                || age_ms > around.settings.regex_refresh_interval_ms)
     }
 
     /// Resolves all expressions; the group epoch rises if that changes what anybody is subscribed to
@@ -81,7 +81,8 @@ impl ConsumerGroup {
         for regex in regexes {
             let resolved = regex::resolve(&regex, around.topics, around.now_ms);
             let before = self.resolved.get(&regex);
-            has_changed |= before.map_or(!resolved.topics.is_empty(), |before| before.topics != resolved.topics);
+            has_changed |=
+                before.map_or(!resolved.topics.is_empty(), |before| before.topics != resolved.topics);
             self.resolved.insert(regex, resolved);
         }
         self.look_at_topics(has_changed, around.topics);
@@ -132,7 +133,7 @@ impl ConsumerGroup {
     /// Works out the target assignment if it is behind the group, but not too soon after the last time
     /// (Java: `maybeUpdateTargetAssignment`).
     pub(super) fn update_target(&mut self, around: &Surroundings<'_>) {
-        let interval_ms = i64::from(around.settings.assignment_interval_ms);
+        let interval_ms = around.settings.assignment_interval_ms;
         let is_too_soon = |computed_at_ms: i64| around.now_ms < computed_at_ms.saturating_add(interval_ms);
         let is_up_to_date = self.target.epoch >= self.group_epoch;
         if is_up_to_date || interval_ms > 0 && self.target.computed_at_ms.is_some_and(is_too_soon) {

@@ -57,6 +57,7 @@ macro_rules! cases {
 mod admin;
 mod api_versions;
 mod configs;
+mod consumer_groups;
 mod fetch;
 mod idempotence;
 mod metadata;

@@ -109,7 +109,10 @@ impl<'a> Assignment<'a> {
         }
         let mut owned: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
         for (partition, owner) in self.topics[topic].owners.iter().enumerate() {
-            owned.entry(owner.expect("all partitions are assigned before they are balanced")).or_default().push(partition);
+            owned
+                .entry(owner.expect("all partitions are assigned before they are balanced"))
+                .or_default()
+                .push(partition);
         }
         let mut has_moved = false;
         while !balancer.is_balanced() {

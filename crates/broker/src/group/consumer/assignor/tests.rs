@@ -14,7 +14,10 @@ fn spec(members: &[(&str, &[u8])], partition_counts: &[i32]) -> Spec {
     };
     Spec {
         members: members.iter().map(|(name, topics)| ((*name).into(), member(topics))).collect(),
-        partition_counts: (0..).zip(partition_counts).map(|(number, count)| (topic(number), *count)).collect(),
+        partition_counts: (0..)
+            .zip(partition_counts)
+            .map(|(number, count)| (topic(number), *count))
+            .collect(),
     }
 }
 
@@ -35,9 +38,7 @@ fn loads(targets: &Targets) -> Vec<usize> {
 }
 
 fn is_subset(one: &Partitions, other: &Partitions) -> bool {
-    one.iter().all(|(topic, partitions)| {
-        other.get(topic).is_some_and(|others| partitions.is_subset(others))
-    })
+    one.iter().all(|(topic, partitions)| other.get(topic).is_some_and(|others| partitions.is_subset(others)))
 }
 
 /// Every partition of every subscribed topic has exactly one owner, who is subscribed to it.
@@ -45,7 +46,10 @@ fn assert_complete(spec: &Spec, targets: &Targets) {
     let mut assigned = BTreeSet::new();
     for (member_id, target) in targets {
         for (topic, partitions) in target {
-            assert!(spec.members[member_id].topics.contains(topic), "{member_id} is not subscribed to {topic}");
+            assert!(
+                spec.members[member_id].topics.contains(topic),
+                "{member_id} is not subscribed to {topic}"
+            );
             for partition in partitions {
                 assert!(assigned.insert((*topic, *partition)), "{topic}-{partition} has two owners");
             }

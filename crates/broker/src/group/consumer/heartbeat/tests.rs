@@ -1,8 +1,9 @@
 use super::*;
-use crate::group::consumer::Settings;
-use crate::group::consumer::state::ConsumerGroupState;
+use crate::group::Committer;
 use crate::group::consumer::Topics;
+use crate::group::consumer::state::ConsumerGroupState;
 use crate::group::consumer::testing::TopicTable;
+use crate::group::consumer::{CommitCheck, Settings};
 
 mod model;
 
@@ -26,7 +27,12 @@ impl Scene {
             assignment_interval_ms: 0,
             regex_refresh_interval_ms: 600_000,
         };
-        Self { group: ConsumerGroup::new("group".into()), topics: TopicTable::of(topics), settings, now_ms: 0 }
+        Self {
+            group: ConsumerGroup::new("group".into()),
+            topics: TopicTable::of(topics),
+            settings,
+            now_ms: 0,
+        }
     }
 
     fn send(
@@ -77,8 +83,12 @@ struct Peer {
 impl Peer {
     fn join(scene: &mut Scene, member_id: &str, names: &[&str]) -> Self {
         let response = scene.accept(&joining(member_id, names));
-        let mut peer =
-            Self { member_id: member_id.into(), instance_id: None, member_epoch: 0, owned: Partitions::new() };
+        let mut peer = Self {
+            member_id: member_id.into(),
+            instance_id: None,
+            member_epoch: 0,
+            owned: Partitions::new(),
+        };
         peer.hear(&response);
         peer
     }
@@ -188,7 +198,10 @@ fn the_first_member_has_everything_at_once() {
     let response = scene.accept(&joining("a", &["t"]));
     assert_eq!((response.member_id.as_deref(), response.member_epoch), (Some("a"), 2));
     assert_eq!(response.heartbeat_interval_ms, 5_000);
-    assert_eq!(told(&response.assignment.expect("told")), Partitions::from([(scene.topics.id("t"), (0..3).collect())]));
+    assert_eq!(
+        told(&response.assignment.expect("told")),
+        Partitions::from([(scene.topics.id("t"), (0..3).collect())])
+    );
     assert_eq!(scene.group.state(), ConsumerGroupState::Stable);
     // It is not told again what it knows.
     assert_eq!(scene.accept(&heartbeat("a", 2)).assignment, None);
@@ -287,7 +300,12 @@ fn another_epoch_is_fenced_but_for_an_answer_that_was_lost() {
 fn a_static_member_comes_back_to_what_it_had() {
     let mut scene = Scene::with(&[("t", 4)]);
     let response = scene.accept(&joining_as("i", "one", &["t"]));
-    let mut one = Peer { member_id: "one".into(), instance_id: Some("i".into()), member_epoch: 0, owned: Partitions::new() };
+    let mut one = Peer {
+        member_id: "one".into(),
+        instance_id: Some("i".into()),
+        member_epoch: 0,
+        owned: Partitions::new(),
+    };
     one.hear(&response);
     let mut other = Peer::join(&mut scene, "other", &["t"]);
     scene.settle(&mut [&mut one, &mut other]);
@@ -399,7 +417,8 @@ fn a_topic_that_was_unsubscribed_is_taken_away_at_once() {
     let a = Peer::join(&mut scene, "a", &["t", "u"]);
     // The target is not worked out anew for a second, and yet "u" must go.
     scene.now_ms = 1;
-    let fewer = ConsumerGroupHeartbeatRequest { subscribed_topic_names: Some(vec!["t".into()]), ..a.request() };
+    let fewer =
+        ConsumerGroupHeartbeatRequest { subscribed_topic_names: Some(vec!["t".into()]), ..a.request() };
     let response = scene.accept(&fewer);
     let left = told(&response.assignment.expect("told"));
     assert_eq!(left, Partitions::from([(scene.topics.id("t"), BTreeSet::from([0]))]));
@@ -447,22 +466,27 @@ fn commits_need_the_members_epoch_or_partitions_held_since_then() {
     let kept = *a.owned[&topic].first().expect("one partition");
     assert_eq!((a.member_epoch, b.member_epoch), (3, 3));
 
-    assert!(matches!(group.check_commit("a", None, 3, false, 9), Ok(super::super::CommitCheck::Any)));
-    let late = group.check_commit("a", None, 2, false, 9).expect("accepted in part");
+    let by = |member_id, generation_or_epoch, is_transactional, api_version| Committer {
+        member_id,
+        group_instance_id: None,
+        generation_or_epoch,
+        is_transactional,
+        api_version,
+    };
+    assert_eq!(group.check_commit(by("a", 3, false, 9)), Ok(CommitCheck::Any));
+    let late = group.check_commit(by("a", 2, false, 9)).expect("accepted in part");
     assert_eq!(late.partition(&topic, kept), Ok(()));
     assert_eq!(late.partition(&topic, 1 - kept), Err(ErrorCode::StaleMemberEpoch));
-    let early = group.check_commit("b", None, 2, false, 9).expect("accepted in part");
+    let early = group.check_commit(by("b", 2, false, 9)).expect("accepted in part");
     assert_eq!(early.partition(&topic, 1 - kept), Err(ErrorCode::StaleMemberEpoch));
 
-    let code = |member_id, epoch, transactional, version| {
-        group.check_commit(member_id, None, epoch, transactional, version).map(drop).map_err(|error| error.code)
-    };
-    assert_eq!(code("a", 4, false, 9), Err(ErrorCode::StaleMemberEpoch));
-    assert_eq!(code("a", 3, false, 8), Err(ErrorCode::UnsupportedVersion));
-    assert_eq!(code("x", 3, false, 9), Err(ErrorCode::UnknownMemberId));
-    assert_eq!(code("", -1, false, 9), Err(ErrorCode::UnknownMemberId));
-    assert_eq!(code("", -1, true, 3), Ok(()));
-    assert!(ConsumerGroup::new("empty".into()).check_commit("", None, -1, false, 2).is_ok());
+    let code = |by| group.check_commit(by).map(drop).map_err(|error| error.code);
+    assert_eq!(code(by("a", 4, false, 9)), Err(ErrorCode::StaleMemberEpoch));
+    assert_eq!(code(by("a", 3, false, 8)), Err(ErrorCode::UnsupportedVersion));
+    assert_eq!(code(by("x", 3, false, 9)), Err(ErrorCode::UnknownMemberId));
+    assert_eq!(code(by("", -1, false, 9)), Err(ErrorCode::UnknownMemberId));
+    assert_eq!(code(by("", -1, true, 3)), Ok(()));
+    assert_eq!(ConsumerGroup::new("empty".into()).check_commit(by("", -1, false, 2)), Ok(CommitCheck::Any));
 
     let fetch = |member_id, epoch| group.check_fetch(member_id, epoch).map_err(|error| error.code);
     assert_eq!(fetch(None, -1), Ok(()));

@@ -14,22 +14,50 @@ const CLIENTS: usize = 5;
 #[derive(Debug, Clone)]
 enum Step {
     /// A client joins, or joins again, subscribed to the topics of which the bits are set.
-    Join { client: usize, topics: u8 },
-    JoinByRegex { client: usize, regex: &'static str },
+    Join {
+        client: usize,
+        topics: u8,
+    },
+    JoinByRegex {
+        client: usize,
+        regex: &'static str,
+    },
     /// A client sends a heartbeat, and may say nothing of what it owns.
-    Beat { client: usize, is_silent: bool },
+    Beat {
+        client: usize,
+        is_silent: bool,
+    },
     /// A client sends a heartbeat and does not get the answer.
-    BeatInVain { client: usize },
+    BeatInVain {
+        client: usize,
+    },
     /// A client changes its subscription.
-    Subscribe { client: usize, topics: u8 },
+    Subscribe {
+        client: usize,
+        topics: u8,
+    },
     /// A client has given back what it was asked to.
-    GiveBack { client: usize },
-    Leave { client: usize },
-    Restart { client: usize },
-    AddPartition { topic: usize },
-    DeleteTopic { topic: usize },
-    CreateTopic { topic: usize },
-    Wait { ms: i64 },
+    GiveBack {
+        client: usize,
+    },
+    Leave {
+        client: usize,
+    },
+    Restart {
+        client: usize,
+    },
+    AddPartition {
+        topic: usize,
+    },
+    DeleteTopic {
+        topic: usize,
+    },
+    CreateTopic {
+        topic: usize,
+    },
+    Wait {
+        ms: i64,
+    },
 }
 
 fn steps() -> impl Strategy<Value = Step> {
@@ -87,8 +115,7 @@ impl Model {
                 }
             }),
             Step::Subscribe { client, topics } => self.beat(client, |request| {
-                request.subscribed_topic_names =
-                    Some(names(topics).into_iter().map(ByteStr::from).collect());
+                request.subscribed_topic_names = Some(names(topics).into_iter().map(ByteStr::from).collect());
             }),
             Step::BeatInVain { client } => {
                 // A client that still has to do what an earlier answer said would not send another request.
@@ -207,7 +234,8 @@ impl Model {
 
     fn assert_all_is_owned(&self) {
         let group = &self.scene.group;
-        let expected = if self.clients.is_empty() { ConsumerGroupState::Empty } else { ConsumerGroupState::Stable };
+        let expected =
+            if self.clients.is_empty() { ConsumerGroupState::Empty } else { ConsumerGroupState::Stable };
         // A static member that was restarted in vain is still awaited.
         if group.members.len() == self.clients.len() {
             assert_eq!(group.state(), expected);
@@ -251,6 +279,8 @@ fn names(topics: u8) -> Vec<&'static str> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
     #[test]
     fn no_partition_has_two_owners_and_at_last_each_has_one(steps in prop::collection::vec(steps(), 0..120)) {
         let mut model = Model::new();
