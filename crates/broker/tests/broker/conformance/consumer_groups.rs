@@ -181,11 +181,11 @@ fn told(response: &ConsumerGroupHeartbeatResponse) -> Option<Partitions> {
 }
 
 async fn a_first_member_has_everything_at_once(broker: &Broker) {
-    let Some(mut scene) = Scene::open(broker).await else { return };
-    let topic = unique("consumed");
-    scene.connection.create_topic_with(&topic, 3, &[]).await;
-    let topic_id = scene.connection.topic_id(&topic).await;
     for version in broker.versions(ApiKey::ConsumerGroupHeartbeat, 0..=1) {
+        let Some(mut scene) = Scene::open(broker).await else { return };
+        let topic = unique("consumed");
+        scene.connection.create_topic_with(&topic, 3, &[]).await;
+        let topic_id = scene.connection.topic_id(&topic).await;
         // From version 1 on a member chooses its id.
         let chosen = if version == 0 { "" } else { "chosen" };
         let request = scene.joining(chosen, &[&topic]);
@@ -414,7 +414,7 @@ async fn an_expression_that_is_none_is_refused(broker: &Broker) {
         ("a{2000}", "invalid repeat count"),
         ("\\8", "invalid escape sequence"),
         ("[b-a]", "invalid character class range"),
-        ("a)", "missing closing )"),
+        ("a)", "regexp/syntax: internal error"),
     ] {
         let request = scene
             .joining("a", &[])
