@@ -6,17 +6,18 @@ use std::error::Error;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::{codegen, deny, no_c, process, test, tidy, workspace};
+use crate::{codegen, deny, features, no_c, process, test, tidy, workspace};
 
 type Step = (&'static str, fn() -> Result<(), Box<dyn Error>>);
 
 /// Quick ones first.
-const STEPS: [Step; 8] = [
+const STEPS: [Step; 9] = [
     ("fmt", || process::run(&mut cargo(&["fmt", "--all", "--check"]))),
     ("tidy", || tidy::run(&[])),
     ("codegen", || codegen::run(&["--check".to_owned()])),
     ("clippy", || process::run(&mut cargo(&CLIPPY))),
     ("doc", || process::run(cargo(&DOC).env("RUSTDOCFLAGS", "--deny warnings"))),
+    ("features", || features::run(&[])),
     ("deny", || deny::run(&[])),
     ("no-c", || no_c::run(&[])),
     ("test", || test::run(&[])),

@@ -3,6 +3,7 @@
 mod ci;
 mod codegen;
 mod deny;
+mod features;
 mod no_c;
 mod process;
 mod test;
@@ -19,12 +20,14 @@ fn main() -> ExitCode {
         "ci" => ci::run(&arguments),
         "codegen" => codegen::run(&arguments),
         "deny" => deny::run(&arguments),
+        "features" => features::run(&arguments),
         "no-c" => no_c::run(&arguments),
         "test" => test::run(&arguments),
         "tidy" => tidy::run(&arguments),
-        _ => {
-            Err(format!("unknown command `{command}`; there are: ci, codegen, deny, no-c, test, tidy").into())
-        }
+        _ => Err(format!(
+            "unknown command `{command}`; there are: ci, codegen, deny, features, no-c, test, tidy"
+        )
+        .into()),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
