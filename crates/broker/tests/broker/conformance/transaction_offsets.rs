@@ -5,6 +5,7 @@ use kafka_protocol::messages::txn_offset_commit_request::{
 };
 use kafka_protocol::messages::{AddOffsetsToTxnRequest, GroupId, TxnOffsetCommitRequest};
 use milena_protocol::{ApiKey, ErrorCode};
+use milena_testcontainers::KafkaVersion;
 
 use crate::support::*;
 use crate::transactional::*;
@@ -147,7 +148,11 @@ async fn commits_are_checked_by_partition_metadata_and_group(broker: &Broker) {
     missing.topics[0].partitions[0].partition_index = 7;
     assert_eq!(committer.send(3, missing).await, ErrorCode::UnknownTopicOrPartition);
     let member = committer.request(5).with_generation_id(3).with_member_id(text("nobody"));
-    assert_eq!(committer.send(3, member.clone()).await, ErrorCode::IllegalGeneration, "there is no group");
+    // The coordinator of groups before 4.0 made the group first, and then missed its member.
+    if broker.is_at_least(KafkaVersion::V4_1_2) {
+        let refused = committer.send(3, member.clone()).await;
+        assert_eq!(refused, ErrorCode::IllegalGeneration, "there is no group");
+    }
     let nameless = committer.request(5).with_group_id(GroupId(text("")));
     assert_eq!(committer.send(3, nameless).await, ErrorCode::InvalidGroupId);
     let mut talkative = committer.request(5);
