@@ -174,6 +174,13 @@ impl Cluster {
         Some(self.shared.partition(topic, partition)?.lock().leadership.leader_epoch)
     }
 
+    /// The state of a transactional id by Kafka's name, such as `Ongoing` or `PrepareCommit`; `None` if it is not
+    /// known.
+    pub fn transaction_state(&self, transactional_id: &str) -> Option<&'static str> {
+        self.shared
+            .read_transactions(|coordinator| coordinator.get(transactional_id).map(|it| it.state.name()))
+    }
+
     /// What a partition has stored.
     pub fn log(&self, topic: &str, partition: i32) -> Option<LogView> {
         let partition = self.shared.partition(topic, partition)?;

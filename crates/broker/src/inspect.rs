@@ -41,6 +41,8 @@ pub struct StoredBatch {
     pub is_transactional: bool,
     /// Whether it is a marker that ends a transaction, rather than records of a producer.
     pub is_control: bool,
+    /// Whether its transaction was aborted.
+    pub is_aborted: bool,
     /// How its records are compressed, by Kafka's name.
     pub compression: &'static str,
     /// The whole batch, header included.
@@ -90,7 +92,7 @@ impl LogView {
             log_start_offset: log.log_start_offset(),
             log_end_offset: log.log_end_offset(),
             last_stable_offset: log.last_stable_offset(),
-            batches: log.batches().map(StoredBatch::of).collect(),
+            batches: log.batches().map(|batch| StoredBatch::of(log, batch)).collect(),
             producers: log.producers().iter().map(producer).collect(),
         }
     }
@@ -98,18 +100,25 @@ impl LogView {
     /// All records that can be read, oldest first, those of aborted transactions included; those of a damaged batch
     /// are left out.
     pub fn records(&self) -> Vec<StoredRecord> {
-        let readable = self
-            .batches
-            .iter()
-            .filter(|batch| !batch.is_control)
-            .filter_map(|batch| batch.records().ok())
-            .flatten();
+        self.records_of(|batch| !batch.is_control)
+    }
+
+    /// The records that a reader of committed records gets, oldest first: below the last stable offset, and not of
+    /// aborted transactions.
+    pub fn committed_records(&self) -> Vec<StoredRecord> {
+        let is_stable = |batch: &StoredBatch| batch.base_offset < self.last_stable_offset;
+        self.records_of(|batch| !batch.is_control && !batch.is_aborted && is_stable(batch))
+    }
+
+    fn records_of(&self, wanted: impl Fn(&StoredBatch) -> bool) -> Vec<StoredRecord> {
+        let wanted = self.batches.iter().filter(|batch| wanted(batch));
+        let readable = wanted.filter_map(|batch| batch.records().ok()).flatten();
         readable.filter(|record| record.offset >= self.log_start_offset).collect()
     }
 }
 
 impl StoredBatch {
-    fn of(batch: Batch) -> Self {
+    fn of(log: &PartitionLog, batch: Batch) -> Self {
         let header = *batch.header();
         Self {
             base_offset: header.base_offset,
@@ -120,6 +129,7 @@ impl StoredBatch {
             base_sequence: header.base_sequence,
             is_transactional: header.is_transactional(),
             is_control: header.is_control(),
+            is_aborted: header.is_transactional() && log.is_aborted(header.producer_id, header.base_offset),
             compression: header.compression().map_or("unknown", Compression::name),
             bytes: batch.bytes().clone(),
             batch,

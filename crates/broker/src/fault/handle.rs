@@ -350,8 +350,8 @@ impl FaultBuilder {
 
     /// Only what these requests want of this topic, whatever the partition.
     ///
-    /// Requests that name partitions: Produce, Fetch, ListOffsets, OffsetForLeaderEpoch, DeleteRecords; and what
-    /// Metadata and DescribeTopicPartitions tell of the topic.
+    /// Requests that name partitions: Produce, Fetch, ListOffsets, OffsetForLeaderEpoch, DeleteRecords,
+    /// DescribeProducers, WriteTxnMarkers; and what Metadata and DescribeTopicPartitions tell of the topic.
     pub fn topic(mut self, topic: &str) -> PartFaultBuilder {
         self.scope.topic = Some(topic.to_owned());
         PartFaultBuilder { inner: self }

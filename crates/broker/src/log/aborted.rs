@@ -43,6 +43,14 @@ impl AbortedTransactions {
         found
     }
 
+    /// Whether a transaction of the producer that includes this offset was aborted.
+    pub(crate) fn includes(&self, producer_id: i64, offset: i64) -> bool {
+        let first = self.entries.partition_point(|aborted| aborted.last_offset < offset);
+        let mut of_producer =
+            self.entries.range(first..).filter(|aborted| aborted.producer_id == producer_id);
+        of_producer.next().is_some_and(|aborted| aborted.first_offset <= offset)
+    }
+
     /// Forgets those whose markers are before `offset`.
     pub(crate) fn forget_before(&mut self, offset: i64) {
         let gone = self.entries.partition_point(|aborted| aborted.last_offset < offset);
@@ -86,6 +94,14 @@ mod tests {
         let index = index([aborted(0, 3, 4), aborted(4, 6, 7)]);
         assert_eq!(found(&index, 0, 4), [0]);
         assert_eq!(found(&index, 0, 5), [0, 4]);
+    }
+
+    #[test]
+    fn only_the_producers_own_transaction_decides() {
+        let index = index([aborted(5, 8, 2), aborted(2, 10, 11)]);
+        let included = [(5, 4), (5, 5), (5, 8), (5, 9), (2, 2), (2, 9), (2, 1)];
+        let included = included.map(|(producer_id, offset)| index.includes(producer_id, offset));
+        assert_eq!(included, [false, true, true, false, true, true, false]);
     }
 
     #[test]

@@ -389,6 +389,11 @@ impl PartitionLog {
         self.segments.iter().flat_map(move |segment| segment.batches_where(visible))
     }
 
+    /// Whether a transactional batch of this producer at this offset was aborted.
+    pub(crate) fn is_aborted(&self, producer_id: i64, offset: i64) -> bool {
+        self.aborted.includes(producer_id, offset)
+    }
+
     pub(crate) fn check_range(&self, offset: i64) -> Result<(), OutOfRange> {
         let range = self.log_start_offset..=self.log_end_offset;
         if range.contains(&offset) { Ok(()) } else { Err(self.out_of_range(offset)) }

@@ -132,3 +132,83 @@ fn an_open_transaction_whose_records_are_deleted_holds_back_from_the_log_start()
     log.delete_before(1).expect("within the log");
     assert_eq!(log.last_stable_offset(), 1);
 }
+
+/// What a consumer keeps of a fetch (Java: `CompletedFetch`): it goes by the aborted transactions that it was told of.
+fn consume(log: &PartitionLog, offset: i64, max_bytes: usize) -> (Vec<i64>, i64) {
+    let read = log.read_committed(offset, max_bytes, true).expect("within the log");
+    let mut told = read.aborted.clone();
+    told.sort_by_key(|aborted| aborted.first_offset);
+    let mut told = told.into_iter().peekable();
+    let mut aborting = std::collections::BTreeSet::new();
+    let (mut kept, mut next) = (Vec::new(), offset);
+    for batch in Batches::new(read.segments.concat().into()).map_while(Result::ok) {
+        let header = batch.header();
+        while let Some(aborted) = told.next_if(|aborted| aborted.first_offset <= header.last_offset()) {
+            aborting.insert(aborted.producer_id);
+        }
+        next = header.next_offset();
+        if header.is_control() {
+            let marker = stored_marker(&batch, &mut Workspace::default()).expect("a marker");
+            if !marker.is_commit {
+                aborting.remove(&header.producer_id);
+            }
+        } else if !(header.is_transactional() && aborting.contains(&header.producer_id)) {
+            kept.extend((header.base_offset..next).filter(|record| *record >= offset));
+        }
+    }
+    (kept, next)
+}
+
+/// Producers write, commit and abort at random; readers begin anywhere and read little or much at once. Whatever they
+/// do, they get all records that are committed, and no others.
+#[test]
+fn readers_get_what_was_committed_and_nothing_else() {
+    for seed in 0..100 {
+        let mut rng = crate::rng::Rng::from_seed(seed);
+        let mut config = TopicConfig::defaults();
+        config.segment_bytes = 200 + rng.below(2_000) as usize;
+        config.index_interval_bytes = rng.below(600) as usize;
+        let mut log = log_with(config);
+        // Per producer: the next sequence, and the offsets of its open transaction.
+        let mut producers = vec![(0, Vec::new()); 4];
+        let mut committed = Vec::new();
+        for _ in 0..80 {
+            let producer_id = rng.below(4) as usize;
+            let (sequence, open) = &mut producers[producer_id];
+            match rng.below(6) {
+                0 => committed.push(append(&mut log, &TestBatch::at(&[NOW]))),
+                1 | 2 if !open.is_empty() => {
+                    let is_commit = rng.chance(0.5);
+                    end(&mut log, producer_id as i64, is_commit);
+                    if is_commit {
+                        committed.append(open);
+                    }
+                    open.clear();
+                }
+                _ => {
+                    open.push(write(&mut log, producer_id as i64, *sequence));
+                    *sequence += 1;
+                }
+            }
+        }
+        committed.sort_unstable();
+        let open = producers.iter().filter_map(|(_, open)| open.first());
+        let last_stable_offset = open.copied().min().unwrap_or(log.high_watermark());
+        assert_eq!(log.last_stable_offset(), last_stable_offset, "seed {seed}");
+        let stable = committed.iter().copied().filter(|offset| *offset < last_stable_offset);
+        let view = crate::inspect::LogView::of(&log).committed_records();
+        let seen: Vec<_> = view.iter().map(|record| record.offset).collect();
+        assert_eq!(seen, stable.collect::<Vec<_>>(), "seed {seed}");
+        for from in 0..=last_stable_offset {
+            let expected: Vec<_> =
+                committed.iter().copied().filter(|it| (from..last_stable_offset).contains(it)).collect();
+            let (mut read, mut next) = (Vec::new(), from);
+            while next < last_stable_offset {
+                let (more, after) = consume(&log, next, 1 + rng.below(500) as usize);
+                read.extend(more);
+                next = after;
+            }
+            assert_eq!(read, expected, "seed {seed} from {from}");
+        }
+    }
+}

@@ -13,6 +13,10 @@ use std::collections::BTreeMap;
 
 use milena_records::BatchHeader;
 
+/// How many producers may be verified at once; beyond that the one with the least id has to begin anew. Kafka knows no
+/// limit.
+const VERIFICATIONS_MAX: usize = 10_000;
+
 /// Stands for one verification; no two of a partition are alike.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Guard(u64);
@@ -39,6 +43,9 @@ impl Verifications {
     /// Begins to verify a producer, or goes on with what has begun.
     pub(crate) fn begin(&mut self, batch: &BatchHeader, bumps_epoch: bool, now_ms: i64) -> Guard {
         let Self { entries, last } = self;
+        if entries.len() == VERIFICATIONS_MAX && !entries.contains_key(&batch.producer_id) {
+            entries.pop_first();
+        }
         let entry = entries.entry(batch.producer_id).or_insert_with(|| {
             *last += 1;
             Verification {

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use kafka_protocol::messages::ApiVersionsRequest;
+use kafka_protocol::messages::write_txn_markers_request::{WritableTxnMarker, WritableTxnMarkerTopic};
+use kafka_protocol::messages::{ApiVersionsRequest, WriteTxnMarkersRequest};
 use milena_broker::{Cluster, ClusterBuilder, TopicSpec};
 use milena_protocol::{ApiKey, ErrorCode};
 
@@ -217,4 +218,20 @@ async fn a_restarted_node_goes_on_where_it_was() {
     client.end(5, true).await;
     assert_eq!(last_stable_offset(&broker), 2);
     assert!(tokio::time::timeout(Duration::from_secs(1), client.describe()).await.is_ok());
+}
+
+#[tokio::test]
+async fn without_verification_a_transaction_can_hang_and_its_marker_be_written_by_hand() {
+    let broker = start(Cluster::builder().config("transaction.partition.verification.enable", "false")).await;
+    let mut client = Transactional::start(&broker).await;
+    assert_eq!(client.outcome(9, TOPIC, 0).await, Ok(0), "nobody knows of it");
+    assert_eq!((state_of(&mut client).await.as_str(), last_stable_offset(&broker)), ("Empty", 0));
+    let asked = WritableTxnMarkerTopic::default().with_name(name(TOPIC)).with_partition_indexes(vec![0]);
+    let marker = WritableTxnMarker::default()
+        .with_producer_id(client.producer.0.into())
+        .with_producer_epoch(client.producer.1)
+        .with_topics(vec![asked]);
+    client.connection.call(1, &WriteTxnMarkersRequest::default().with_markers(vec![marker])).await;
+    let log = broker.cluster().log(TOPIC, 0).expect("there is such a partition");
+    assert_eq!((log.last_stable_offset, log.records().len(), log.committed_records().len()), (2, 1, 0));
 }

@@ -2,11 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+use kafka_protocol::messages::describe_producers_request::TopicRequest;
 use kafka_protocol::messages::fetch_request::FetchPartition;
 use kafka_protocol::messages::fetch_response::PartitionData;
 use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use kafka_protocol::messages::write_txn_markers_request::{WritableTxnMarker, WritableTxnMarkerTopic};
-use kafka_protocol::messages::{ListOffsetsRequest, WriteTxnMarkersRequest};
+use kafka_protocol::messages::{DescribeProducersRequest, ListOffsetsRequest, WriteTxnMarkersRequest};
 use milena_protocol::{ApiKey, ErrorCode};
 use milena_testcontainers::KafkaVersion;
 
@@ -30,6 +31,7 @@ cases! {
     a_reader_of_committed_records_waits_for_the_marker,
     a_fetch_beyond_the_last_stable_offset_does_not_wait,
     producers_are_described,
+    producers_of_what_is_missing_are_not_described,
     markers_can_be_written_by_request,
 }
 
@@ -292,7 +294,7 @@ async fn a_reader_of_committed_records_waits_for_the_marker(broker: &Broker) {
     client.outcome(9, &topic, 0).await.expect("appended");
     let mut reader = broker.connect().await;
     let wait = |request: kafka_protocol::messages::FetchRequest| {
-        request.with_isolation_level(1).with_max_wait_ms(15_000).with_min_bytes(100)
+        request.with_isolation_level(1).with_max_wait_ms(15_000).with_min_bytes(200)
     };
     let read = async { reader.fetch(&topic, 0, wait).await };
     let end = async {
@@ -341,6 +343,22 @@ async fn producers_are_described(broker: &Broker) {
             producer_state(&mut client.connection, &topic, client.producer.0).await.expect("it has written");
         assert_eq!((bumped.producer_epoch, bumped.last_sequence), (1, -1));
     }
+}
+
+async fn producers_of_what_is_missing_are_not_described(broker: &Broker) {
+    let (mut client, topic) = start(broker).await;
+    let asked = [(topic, 7), (unique("missing"), 0), ("a b".to_owned(), 0)].map(|(topic, index)| {
+        TopicRequest::default().with_name(name(&topic)).with_partition_indexes(vec![index])
+    });
+    let request = DescribeProducersRequest::default().with_topics(asked.to_vec());
+    let response = client.connection.call(0, &request).await;
+    let answers = response.topics.iter().map(|topic| {
+        let partition = &topic.partitions[0];
+        (ErrorCode::from(partition.error_code), partition.error_message.is_some())
+    });
+    let unknown = ErrorCode::UnknownTopicOrPartition;
+    let expected = [(unknown, false), (unknown, true), (ErrorCode::InvalidTopicException, true)];
+    assert_eq!(answers.collect::<Vec<_>>(), expected);
 }
 
 async fn markers_can_be_written_by_request(broker: &Broker) {
