@@ -13,8 +13,7 @@ use crate::produce::ProduceArgs;
 use crate::topic::TopicCommand;
 
 /// The exit codes, as the help shows them.
-pub(crate) const EXIT_CODES: &str = "\
-  0    done; of `milena broker`, ended by Ctrl-C or SIGTERM
+pub(crate) const EXIT_CODES: &str = "  0    done; of `milena broker`, ended by Ctrl-C or SIGTERM
   1    the operation failed, wholly or in part
   2    the command line, a property or an input file is wrong
   3    no broker answered

@@ -62,6 +62,6 @@ fn all_errors_are_told_at_once_in_the_order_of_the_text() {
         properties.resolve().unwrap_err().to_string(),
         "a.properties:2: unknown property `linger`; did you mean `linger.ms`?\n\
          a.properties:4: `batch.size` is `-1`, but an integer of at least 0 is required\n\
-         option: `acks` is `2`, but all, -1, 0 or 1 is required"
+         -X: `acks` is `2`, but all, -1, 0 or 1 is required"
     );
 }
