@@ -115,6 +115,12 @@ impl ClusterBuilder {
         self
     }
 
+    /// Has ACLs be stored and described; nothing enforces them yet. Without this, as by default in Kafka, requests
+    /// about ACLs are answered with SECURITY_DISABLED. The same as `authorizer.class.name` with any value.
+    pub fn store_acls(self) -> Self {
+        self.config("authorizer.class.name", "org.apache.kafka.metadata.authorizer.StandardAuthorizer")
+    }
+
     /// Where ids, placement and the chances of faults come from. Default 0: every start is alike.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
@@ -151,7 +157,7 @@ impl ClusterBuilder {
         let mut next_rng = || Rng::from_seed(seeds.next_u64());
 
         let (addresses, listeners) = self.bind().await?;
-        let fetch_sessions_max = configs.broker_settings().fetch_sessions_max;
+        let fetch_sessions_max = configs.broker_settings(None).fetch_sessions_max;
         let mut nodes = Vec::new();
         let mut infos = Vec::new();
         for (index, address) in addresses.into_iter().enumerate() {

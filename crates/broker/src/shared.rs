@@ -52,7 +52,9 @@ impl Shared {
     }
 
     pub(crate) fn state_mut(&self) -> RwLockWriteGuard<'_, ClusterState> {
-        write(&self.state)
+        let mut state = write(&self.state);
+        state.begin_change();
+        state
     }
 
     pub(crate) fn nodes(&self) -> &[Arc<Node>] {
@@ -82,7 +84,9 @@ impl Shared {
         state.set_alive(node, false);
         for partition in state.partitions() {
             partition.lock().change_leadership(|leadership| leadership.node_lost(node));
+            state.elect_uncleanly(partition);
         }
+        state.reload_led();
     }
 
     /// Unfences a returned node: it is in sync at once, because the logs are shared.
@@ -91,7 +95,9 @@ impl Shared {
         state.set_alive(node, true);
         for partition in state.partitions() {
             partition.lock().change_leadership(|leadership| leadership.node_back(node));
+            state.elect_uncleanly(partition);
         }
+        state.reload_led();
     }
 
     /// Does what time demands of logs: retention, and the expiry of producers.

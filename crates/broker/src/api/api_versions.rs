@@ -24,7 +24,9 @@ impl Api for ApiVersionsRequest {
         if context.version >= 3 && !is_named {
             return self.refuse(context, ErrorCode::InvalidRequest);
         }
-        let api_keys = OFFERED.iter().map(|api| ApiVersion {
+        let mut offered: Vec<_> = OFFERED.iter().collect();
+        offered.sort_unstable_by_key(|api| api.code());
+        let api_keys = offered.into_iter().map(|api| ApiVersion {
             api_key: api.code(),
             min_version: if *api == ApiKey::Produce { PRODUCE_TOLD_FROM } else { api.versions().min },
             max_version: api.versions().max,
@@ -38,7 +40,10 @@ impl Api for ApiVersionsRequest {
                 max_version: feature.max,
                 ..Default::default()
             });
-        let features = context.shared.state().features().clone();
+        let (features, epoch) = {
+            let state = context.shared.state();
+            (state.features().clone(), state.metadata_offset())
+        };
         let levels = FEATURES.iter().map(|feature| (feature.name, features.level(feature.name)));
         let finalized = levels.filter(|(_, level)| *level > 0).map(|(name, level)| FinalizedFeatureKey {
             name: ByteStr::from_static(name),
@@ -50,7 +55,7 @@ impl Api for ApiVersionsRequest {
             api_keys: api_keys.collect(),
             supported_features: supported.collect(),
             finalized_features: finalized.collect(),
-            finalized_features_epoch: 0,
+            finalized_features_epoch: epoch,
             ..Default::default()
         };
         response.into()

@@ -16,6 +16,9 @@ use crate::state::{AdminError, AlterOperation, Alteration, Resource};
 /// Types of resources (Java: `ConfigResource.Type`).
 pub(super) const TOPIC: i8 = 2;
 pub(super) const BROKER: i8 = 4;
+pub(super) const BROKER_LOGGER: i8 = 8;
+pub(super) const CLIENT_METRICS: i8 = 16;
+pub(super) const GROUP: i8 = 32;
 
 impl Api for IncrementalAlterConfigsRequest {
     async fn handle(self, context: &RequestContext<'_>) -> Reply<IncrementalAlterConfigsResponse> {
@@ -120,6 +123,8 @@ fn resource(context: &RequestContext<'_>, kind: i8, name: &str) -> Result<Resour
     match kind {
         TOPIC => Ok(Resource::Topic(name.to_owned())),
         BROKER => broker_named(context.node.id, name).map(Resource::Broker),
+        GROUP => Ok(Resource::Group(name.to_owned())),
+        CLIENT_METRICS => Ok(Resource::ClientMetrics(name.to_owned())),
         _ => Err(AdminError::new(ErrorCode::InvalidRequest, format!("unknown resource type {kind}"))),
     }
 }

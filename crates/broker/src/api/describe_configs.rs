@@ -7,23 +7,33 @@ use milena_protocol::messages::describe_configs_response::{
 use milena_protocol::messages::{DescribeConfigsRequest, DescribeConfigsResponse};
 use milena_protocol::{ByteStr, ErrorCode};
 
-use super::configs::{BROKER, TOPIC, broker_named};
+use super::configs::{BROKER, BROKER_LOGGER, CLIENT_METRICS, GROUP, TOPIC, broker_named};
 use super::{Api, message};
-use crate::config::{BROKER_KEYS, BrokerKey, Layer, Source, TOPIC_KEYS, TopicKey};
+use crate::NodeId;
+use crate::config::{
+    BrokerKey, CLIENT_METRICS_KEYS, GROUP_KEYS, GroupKey, Kind, Layer, Source, TOPIC_KEYS, TopicKey,
+    described_broker_keys, documentation,
+};
 use crate::node::{Reply, RequestContext};
 use crate::state::{AdminError, ClusterState, validate_topic_name};
 
 impl Api for DescribeConfigsRequest {
     async fn handle(self, context: &RequestContext<'_>) -> Reply<DescribeConfigsResponse> {
+        // A type that the broker does not describe spoils the whole request.
+        let is_described = |kind: i8| matches!(kind, TOPIC | BROKER | BROKER_LOGGER | CLIENT_METRICS | GROUP);
+        if self.resources.iter().any(|resource| !is_described(resource.resource_type)) {
+            return self.refuse(context, ErrorCode::InvalidRequest);
+        }
         let state = context.shared.state();
+        let node = context.node.id;
         let results = self.resources.iter().map(|resource| {
+            let name = &resource.resource_name;
             let described = match resource.resource_type {
-                TOPIC => describe_topic(&state, &resource.resource_name),
-                BROKER => describe_broker(context, &state, &resource.resource_name),
-                other => Err(AdminError::new(
-                    ErrorCode::InvalidRequest,
-                    format!("{}: unknown resource type {other}", resource.resource_name),
-                )),
+                TOPIC => describe_topic(node, &state, name),
+                BROKER => describe_broker(node, &state, name),
+                GROUP => describe_group(node, &state, name),
+                CLIENT_METRICS => describe_client_metrics(&state, name),
+                _ => describe_loggers(node, name),
             };
             match described {
                 Ok(entries) => self.result(resource, entries),
@@ -45,7 +55,13 @@ struct Entry {
     value: Option<String>,
     layers: Vec<Layer>,
     read_only: bool,
-    kind: i8,
+    kind: Kind,
+}
+
+impl Entry {
+    fn is_sensitive(&self) -> bool {
+        self.kind == Kind::Password
+    }
 }
 
 trait Asked {
@@ -56,24 +72,33 @@ impl Asked for DescribeConfigsRequest {
     fn result(&self, resource: &DescribeConfigsResource, entries: Vec<Entry>) -> DescribeConfigsResult {
         let asked = resource.configuration_keys.as_deref().unwrap_or_default();
         let is_wanted = |entry: &Entry| asked.is_empty() || asked.iter().any(|name| *name == entry.name);
-        let synonym = |layer: &Layer| DescribeConfigsSynonym {
-            name: ByteStr::from_static(layer.name),
-            value: Some(layer.value.as_str().into()),
-            source: layer.source as i8,
-            ..Default::default()
+        let describe = |entry: Entry| {
+            let is_sensitive = entry.is_sensitive();
+            let told = |value: String| (!is_sensitive).then(|| ByteStr::from(value));
+            let synonym = |layer: &Layer| DescribeConfigsSynonym {
+                name: ByteStr::from_static(layer.name),
+                value: told(layer.value.clone()),
+                source: layer.source as i8,
+                ..Default::default()
+            };
+            DescribeConfigsResourceResult {
+                name: ByteStr::from_static(entry.name),
+                value: entry.value.and_then(told),
+                read_only: entry.read_only,
+                config_source: entry.layers.first().map_or(Source::Default, |layer| layer.source) as i8,
+                is_sensitive,
+                synonyms: match self.include_synonyms {
+                    true => entry.layers.iter().map(synonym).collect(),
+                    false => Vec::new(),
+                },
+                config_type: entry.kind as i8,
+                documentation: self
+                    .include_documentation
+                    .then(|| ByteStr::from_static(documentation(entry.name))),
+                ..Default::default()
+            }
         };
-        let described = entries.into_iter().filter(is_wanted).map(|entry| DescribeConfigsResourceResult {
-            name: ByteStr::from_static(entry.name),
-            value: entry.value.map(ByteStr::from),
-            read_only: entry.read_only,
-            config_source: entry.layers.first().map_or(Source::Default, |layer| layer.source) as i8,
-            synonyms: match self.include_synonyms {
-                true => entry.layers.iter().map(synonym).collect(),
-                false => Vec::new(),
-            },
-            config_type: entry.kind,
-            ..Default::default()
-        });
+        let described = entries.into_iter().filter(is_wanted).map(describe);
         DescribeConfigsResult {
             resource_type: resource.resource_type,
             resource_name: resource.resource_name.clone(),
@@ -83,7 +108,7 @@ impl Asked for DescribeConfigsRequest {
     }
 }
 
-fn describe_topic(state: &ClusterState, name: &str) -> Result<Vec<Entry>, AdminError> {
+fn describe_topic(node: NodeId, state: &ClusterState, name: &str) -> Result<Vec<Entry>, AdminError> {
     validate_topic_name(name)
         .map_err(|message| AdminError::new(ErrorCode::InvalidTopicException, message))?;
     if state.topic(name).is_none() {
@@ -92,55 +117,85 @@ fn describe_topic(state: &ClusterState, name: &str) -> Result<Vec<Entry>, AdminE
     let configs = state.configs();
     let entry = |key: &TopicKey| Entry {
         name: key.definition.name,
-        value: Some(configs.topic_value(configs.topic_overrides(name), key)),
-        layers: configs.topic_layers(name, key),
+        value: Some(configs.topic_value(Some(node), configs.topic_overrides(name), key)),
+        layers: configs.topic_layers(node, name, key),
         read_only: false,
-        kind: key.definition.kind as i8,
+        kind: key.definition.kind,
     };
     Ok(TOPIC_KEYS.iter().filter(|key| !key.is_internal()).map(entry).collect())
 }
 
-fn describe_broker(
-    context: &RequestContext<'_>,
-    state: &ClusterState,
-    name: &str,
-) -> Result<Vec<Entry>, AdminError> {
-    let configs = state.configs();
-    let node = broker_named(context.node.id, name)?;
+fn describe_broker(this: NodeId, state: &ClusterState, name: &str) -> Result<Vec<Entry>, AdminError> {
+    let node = broker_named(this, name)?;
     let entry = |key: &BrokerKey| {
-        let layers = configs.broker_layers(node, key.definition.name);
+        let mut layers = state.configs().broker_layers(Some(this), key.definition.name);
+        if node.is_none() {
+            // The resource of all brokers has only what was changed for all of them.
+            layers.retain(|layer| layer.source == Source::DynamicDefaultBroker);
+        }
         Entry {
             name: key.definition.name,
             value: layers.first().map(|layer| layer.value.clone()),
             layers,
-            read_only: !key.dynamic,
-            kind: key.definition.kind as i8,
+            read_only: key.is_read_only(),
+            kind: key.definition.kind,
         }
     };
-    let entries = BROKER_KEYS.iter().map(entry);
-    Ok(match node {
-        Some(_) => entries.map(|entry| with_identity(context, state, entry)).collect(),
-        // The cluster-wide resource has only what was changed for all brokers.
-        None => entries
-            .filter(|entry| {
-                entry.layers.first().is_some_and(|layer| layer.source == Source::DynamicDefaultBroker)
-            })
-            .collect(),
-    })
+    let entries = described_broker_keys().map(entry);
+    Ok(entries.filter(|entry| node.is_some() || !entry.layers.is_empty()).collect())
 }
 
-/// What a broker is told by its place in the cluster rather than by its configuration.
-fn with_identity(context: &RequestContext<'_>, state: &ClusterState, entry: Entry) -> Entry {
-    let Some(info) = state.node(context.node.id) else { return entry };
-    let value = match entry.name {
-        "broker.id" | "node.id" => Some(info.node.to_string()),
-        "broker.rack" => info.rack.as_ref().map(ByteStr::to_string),
-        "advertised.listeners" | "listeners" => Some(format!("PLAINTEXT://{}:{}", info.host, info.port)),
-        _ => None,
+fn describe_group(node: NodeId, state: &ClusterState, group: &str) -> Result<Vec<Entry>, AdminError> {
+    if group.is_empty() {
+        return Err(AdminError::new(ErrorCode::InvalidRequest, "the group's name must not be empty"));
+    }
+    let configs = state.configs();
+    let overrides = configs.group_overrides(group);
+    let entry = |key: &GroupKey| {
+        let name = key.definition.name;
+        let layer = |value: &str, source| Layer { name, value: value.to_owned(), source };
+        let overridden = overrides.get(name).map(|value| layer(value, Source::Group));
+        let from_broker = match key.synonym {
+            Some(synonym) => configs.broker_layers(Some(node), synonym),
+            None => key.definition.default.map(|value| layer(value, Source::Default)).into_iter().collect(),
+        };
+        Entry {
+            name,
+            value: Some(configs.group_value(Some(node), group, key)),
+            layers: overridden.into_iter().chain(from_broker).collect(),
+            read_only: false,
+            kind: key.definition.kind,
+        }
     };
-    let Some(value) = value else { return entry };
-    let layer = Layer { name: entry.name, value: value.clone(), source: Source::StaticBroker };
-    Entry { value: Some(value), layers: vec![layer], ..entry }
+    Ok(GROUP_KEYS.iter().map(entry).collect())
+}
+
+fn describe_client_metrics(state: &ClusterState, subscription: &str) -> Result<Vec<Entry>, AdminError> {
+    if subscription.is_empty() {
+        return Err(AdminError::new(ErrorCode::InvalidRequest, "the subscription's name must not be empty"));
+    }
+    let values = state.configs().client_metrics(subscription);
+    let entries = CLIENT_METRICS_KEYS.iter().map(|key| {
+        let given = values.get(key.name).cloned();
+        let layer =
+            |value: &String| Layer { name: key.name, value: value.clone(), source: Source::ClientMetrics };
+        Entry {
+            name: key.name,
+            layers: given.iter().map(layer).collect(),
+            value: given.or(key.default.map(str::to_owned)),
+            read_only: false,
+            kind: key.kind,
+        }
+    });
+    Ok(entries.collect())
+}
+
+/// There are no loggers whose level could be told: the application that holds the cluster has them.
+fn describe_loggers(this: NodeId, name: &str) -> Result<Vec<Entry>, AdminError> {
+    match broker_named(this, name)? {
+        Some(_) => Ok(Vec::new()),
+        None => Err(AdminError::new(ErrorCode::InvalidRequest, "loggers are those of a broker: give its id")),
+    }
 }
 
 fn failed(

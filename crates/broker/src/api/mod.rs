@@ -2,32 +2,44 @@
 //!
 //! Groups have no handlers yet, and so their APIs are not offered.
 
+mod acls;
 mod add_offsets_to_txn;
 mod add_partitions_to_txn;
 mod api_versions;
+mod client_quotas;
 mod configs;
 mod consumer_group_describe;
 mod consumer_group_heartbeat;
 mod create_partitions;
 mod create_topics;
+mod delegation_tokens;
 mod delete_records;
 mod delete_topics;
 mod describe_cluster;
 mod describe_configs;
 mod describe_producers;
+mod describe_quorum;
 mod describe_topic_partitions;
 mod describe_transactions;
+mod elect_leaders;
 mod end_txn;
 mod fetch;
 mod find_coordinator;
 mod init_producer_id;
 mod leaders;
+mod list_config_resources;
 mod list_offsets;
 mod list_transactions;
+mod log_dirs;
 mod metadata;
 mod offset_for_leader_epoch;
+mod partition_reassignments;
 mod produce;
+mod quorum_membership;
+mod sasl;
 mod txn_offset_commit;
+mod update_features;
+mod user_scram_credentials;
 mod write_txn_markers;
 
 use milena_protocol::{ByteStr, ErrorCode, Request};

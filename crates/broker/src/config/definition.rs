@@ -18,9 +18,13 @@ pub(crate) enum Kind {
     Boolean = 1,
     String = 2,
     Int = 3,
+    Short = 4,
     Long = 5,
     Double = 6,
     List = 7,
+    Class = 8,
+    /// Never told to anybody.
+    Password = 9,
 }
 
 /// Which values of the type are allowed.
@@ -28,22 +32,24 @@ pub(crate) enum Kind {
 pub(crate) enum Valid {
     Any,
     AtLeast(i64),
-    /// A fraction.
-    ZeroToOne,
+    Between(i64, i64),
+    /// From zero to this.
+    Fraction(f64),
+    NonEmpty,
     OneOf(&'static [&'static str]),
-    /// A list of these, each at most once, and not empty.
+    OneOfAnyCase(&'static [&'static str]),
+    /// A list of these, each at most once.
     SomeOf(&'static [&'static str]),
+    /// `*`, or a list of partition:broker.
+    ThrottledReplicas,
+    /// `latest`, `earliest`, or `by_duration:` and a duration such as PT10M.
+    OffsetReset,
     Level(Compression),
 }
 
 impl Definition {
     pub(crate) const fn new(name: &'static str, kind: Kind, default: &'static str, valid: Valid) -> Self {
         Self { name, kind, default: Some(default), valid }
-    }
-
-    /// A key that has no value unless one is given.
-    pub(crate) const fn without_default(name: &'static str, kind: Kind, valid: Valid) -> Self {
-        Self { name, kind, default: None, valid }
     }
 
     /// Checks a value as `ConfigDef.parse` and its validators do.
@@ -53,9 +59,10 @@ impl Definition {
         let is_of_kind = match self.kind {
             Kind::Boolean => parse_boolean(trimmed).is_some(),
             Kind::Int => trimmed.parse::<i32>().is_ok(),
+            Kind::Short => trimmed.parse::<i16>().is_ok(),
             Kind::Long => trimmed.parse::<i64>().is_ok(),
             Kind::Double => trimmed.parse::<f64>().is_ok(),
-            Kind::String | Kind::List => true,
+            Kind::String | Kind::List | Kind::Class | Kind::Password => true,
         };
         if !is_of_kind {
             return refuse(self.kind.expectation());
@@ -66,16 +73,35 @@ impl Definition {
                 Ok(number) if number >= min => Ok(()),
                 _ => refuse(&format!("the least is {min}")),
             },
-            Valid::ZeroToOne => match trimmed.parse::<f64>() {
-                Ok(number) if (0.0..=1.0).contains(&number) => Ok(()),
-                _ => refuse("give a fraction from 0 to 1"),
+            Valid::Between(min, max) => match trimmed.parse::<i64>() {
+                Ok(number) if (min..=max).contains(&number) => Ok(()),
+                _ => refuse(&format!("give a number from {min} to {max}")),
             },
+            Valid::Fraction(max) => match trimmed.parse::<f64>() {
+                Ok(number) if (0.0..=max).contains(&number) => Ok(()),
+                _ => refuse(&format!("give a fraction from 0 to {max}")),
+            },
+            Valid::NonEmpty if !trimmed.is_empty() => Ok(()),
+            Valid::NonEmpty => refuse("it must not be empty"),
             Valid::OneOf(names) if names.contains(&trimmed) => Ok(()),
-            Valid::OneOf(names) => refuse(&format!("give one of {}", names.join(", "))),
+            Valid::OneOfAnyCase(names) if names.iter().any(|name| name.eq_ignore_ascii_case(trimmed)) => {
+                Ok(())
+            }
+            Valid::OneOf(names) | Valid::OneOfAnyCase(names) => {
+                refuse(&format!("give one of {}", names.join(", ")))
+            }
+            Valid::ThrottledReplicas if is_throttled_replicas(trimmed) => Ok(()),
+            Valid::ThrottledReplicas => refuse("give * or a list of partition:broker"),
+            Valid::OffsetReset => match trimmed.strip_prefix("by_duration:") {
+                Some(duration) if is_duration(duration) => Ok(()),
+                None if matches!(trimmed, "latest" | "earliest") => Ok(()),
+                _ => refuse("give latest, earliest, or by_duration:PnDTnHnMn.nS"),
+            },
             Valid::SomeOf(names) => {
-                let given = split_list(trimmed);
+                let given: Vec<_> =
+                    if trimmed.is_empty() { vec![] } else { trimmed.split(',').map(str::trim).collect() };
                 let is_repeated = (1..given.len()).any(|index| given[..index].contains(&given[index]));
-                if given.is_empty() || is_repeated || given.iter().any(|name| !names.contains(name)) {
+                if is_repeated || given.iter().any(|name| !names.contains(name)) {
                     return refuse(&format!("give some of {}, each once", names.join(", ")));
                 }
                 Ok(())
@@ -93,13 +119,43 @@ impl Kind {
     fn expectation(self) -> &'static str {
         match self {
             Self::Boolean => "give true or false",
-            Self::String => "give a text",
+            Self::Short => "give a whole number of 16 bits",
+            Self::String | Self::Class | Self::Password => "give a text",
             Self::Int => "give a whole number of 32 bits",
             Self::Long => "give a whole number of 64 bits",
             Self::Double => "give a number",
             Self::List => "give a list separated by commas",
         }
     }
+}
+
+/// Whether it is a duration of ISO 8601 in days and smaller units, not negative.
+fn is_duration(text: &str) -> bool {
+    let Some(rest) = text.strip_prefix('P') else { return false };
+    let (days, time) = rest.split_once('T').map_or((rest, None), |(days, time)| (days, Some(time)));
+    let units_follow = |text: &str, units: &str| {
+        let mut left = units;
+        let mut parts = text.split_inclusive(|char: char| char.is_ascii_alphabetic());
+        parts.all(|part| {
+            let Some(unit) = part.chars().next_back() else { return false };
+            let number = &part[..part.len() - unit.len_utf8()];
+            let Some(place) = left.find(unit) else { return false };
+            left = &left[place + 1..];
+            number.parse::<f64>().is_ok_and(|number| number >= 0.0)
+        })
+    };
+    let has_parts = !days.is_empty() || time.is_some();
+    has_parts
+        && units_follow(days, "D")
+        && time.is_none_or(|time| !time.is_empty() && units_follow(time, "HMS"))
+}
+
+fn is_throttled_replicas(value: &str) -> bool {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let is_pair = |part: &str| {
+        part.split_once(':').is_some_and(|(partition, broker)| is_number(partition) && is_number(broker))
+    };
+    value == "*" || split_list(value).into_iter().all(is_pair)
 }
 
 /// The parts of a comma-separated value.
@@ -149,18 +205,42 @@ mod tests {
         assert_eq!(error(Kind::Int, Valid::Any, "many"), "some.key=many: give a whole number of 32 bits");
         assert_eq!(error(Kind::Long, Valid::AtLeast(-1), "-2"), "some.key=-2: the least is -1");
         assert_eq!(error(Kind::Boolean, Valid::Any, "yes"), "some.key=yes: give true or false");
-        assert_eq!(error(Kind::Double, Valid::ZeroToOne, "1.5"), "some.key=1.5: give a fraction from 0 to 1");
+        assert_eq!(
+            error(Kind::Double, Valid::Fraction(1.0), "1.5"),
+            "some.key=1.5: give a fraction from 0 to 1"
+        );
         assert_eq!(error(Kind::String, Valid::OneOf(&["a", "b"]), "c"), "some.key=c: give one of a, b");
     }
 
     #[test]
-    fn lists_have_known_values_each_once_and_some() {
+    fn lists_have_known_values_each_once() {
         for value in ["a,a", " , ", "a,c"] {
             assert!(
                 error(Kind::List, Valid::SomeOf(&["a", "b"]), value)
                     .ends_with("give some of a, b, each once")
             );
         }
+        let list = Definition::new("l", Kind::List, "", Valid::SomeOf(&["a", "b"]));
+        assert_eq!(list.check(""), Ok(()));
+    }
+
+    #[test]
+    fn throttled_replicas_and_offset_resets_have_a_form() {
+        let throttled = Definition::new("t", Kind::List, "", Valid::ThrottledReplicas);
+        assert!(["", "*", "0:1", "0:1,2:3"].iter().all(|value| throttled.check(value).is_ok()));
+        assert!(["1", "0:x", "*,0:1"].iter().all(|value| throttled.check(value).is_err()));
+        let reset = Definition::new("r", Kind::String, "latest", Valid::OffsetReset);
+        let good = ["latest", "earliest", "by_duration:PT10M", "by_duration:P1DT2H3M4.5S"];
+        assert!(good.iter().all(|value| reset.check(value).is_ok()));
+        let bad = [
+            "never",
+            "by_duration:",
+            "by_duration:P",
+            "by_duration:PT",
+            "by_duration:PT-1S",
+            "by_duration:PT1S2M",
+        ];
+        assert!(bad.iter().all(|value| reset.check(value).is_err()));
     }
 
     #[test]

@@ -4,17 +4,24 @@
 //! value that the broker was started with, and Kafka's default.
 
 mod broker;
+mod broker_keys;
+mod client_metrics;
 mod definition;
+mod documentation;
+mod group;
 mod topic;
 
 use std::collections::BTreeMap;
 
-pub(crate) use broker::{BROKER_KEYS, BrokerKey, broker_key};
+pub(crate) use broker::{BrokerKey, Update, broker_key, described_broker_keys};
+pub(crate) use client_metrics::{CLIENT_METRICS_KEYS, check_client_metrics};
 pub(crate) use definition::{Kind, split_list};
+pub(crate) use documentation::documentation;
+pub(crate) use group::{GROUP_KEYS, GroupKey, check_group_overrides, group_key};
 pub(crate) use topic::{TOPIC_KEYS, TopicConfig, TopicKey, check_topic_overrides, topic_key};
 
 use crate::NodeId;
-use definition::nearest;
+use broker::{broker_synonyms, nearest_broker_key};
 
 /// Values by name, in the order of the names.
 pub(crate) type Values = BTreeMap<String, String>;
@@ -28,8 +35,14 @@ pub(crate) struct Configs {
     dynamic_default: Values,
     /// Changed while running, for one broker.
     dynamic: BTreeMap<NodeId, Values>,
+    /// What brokers are told by their place in the cluster.
+    identities: BTreeMap<NodeId, Values>,
     /// Overrides by topic name.
     topics: BTreeMap<String, Values>,
+    /// Overrides by group.
+    groups: BTreeMap<String, Values>,
+    /// By name of the subscription.
+    client_metrics: BTreeMap<String, Values>,
 }
 
 /// Where a value comes from; the numbers are those of `DescribeConfigsResponse.ConfigSource`.
@@ -41,6 +54,8 @@ pub(crate) enum Source {
     DynamicDefaultBroker = 3,
     StaticBroker = 4,
     Default = 5,
+    ClientMetrics = 7,
+    Group = 8,
 }
 
 /// One layer's value of a key, or of a key that stands in for it.
@@ -68,8 +83,8 @@ impl Configs {
     /// Sets a value that the brokers start with.
     pub(crate) fn start_with(&mut self, name: &str, value: &str) -> Result<(), ConfigError> {
         let Some(key) = broker_key(name) else {
-            let known = BROKER_KEYS.iter().map(|key| key.definition.name);
-            let hint = nearest(name, known).map(|near| format!("; did you mean {near}?")).unwrap_or_default();
+            let hint =
+                nearest_broker_key(name).map(|near| format!("; did you mean {near}?")).unwrap_or_default();
             return Err(ConfigError::new(format!("unknown broker config {name}{hint}")));
         };
         key.definition.check(value).map_err(ConfigError::new)?;
@@ -77,59 +92,116 @@ impl Configs {
         Ok(())
     }
 
-    /// The layers of a broker's value, the one in force first.
+    /// Sets a value that a broker has by its place in the cluster.
+    pub(crate) fn identify(&mut self, node: NodeId, name: &'static str, value: String) {
+        self.identities.entry(node).or_default().insert(name.to_owned(), value);
+    }
+
+    /// The layers of a broker's value and of those that stand in for it, the one in force first; of the cluster as a
+    /// whole where there is no `node` (Java: `ConfigHelper.configSynonyms`).
     pub(crate) fn broker_layers(&self, node: Option<NodeId>, name: &str) -> Vec<Layer> {
         let Some(key) = broker_key(name) else { return Vec::new() };
-        let own = node.and_then(|node| self.dynamic.get(&node)).and_then(|values| values.get(name));
-        let layers = [
-            (own, Source::DynamicBroker),
-            (self.dynamic_default.get(name), Source::DynamicDefaultBroker),
-            (self.started_with.get(name), Source::StaticBroker),
-        ];
         let name = key.definition.name;
-        let given = layers
-            .into_iter()
-            .filter_map(|(value, source)| Some(Layer { name, value: value?.clone(), source }));
-        let default = key.definition.default.map(|value| Layer {
-            name,
-            value: value.to_owned(),
-            source: Source::Default,
+        let names = match broker_synonyms(name) {
+            [] => &[name][..],
+            synonyms => synonyms,
+        };
+        let layers = [
+            (Source::DynamicBroker, node.and_then(|node| self.dynamic.get(&node))),
+            (Source::DynamicDefaultBroker, Some(&self.dynamic_default)),
+            (Source::StaticBroker, node.and_then(|node| self.identities.get(&node))),
+            (Source::StaticBroker, Some(&self.started_with)),
+        ];
+        let given = layers.into_iter().flat_map(|(source, values)| {
+            let value_of = move |name: &&'static str| Some((*name, values?.get(*name)?.clone()));
+            names.iter().filter_map(value_of).map(move |(name, value)| Layer { name, value, source })
         });
-        given.chain(default).collect()
+        let defaults = names.iter().filter_map(|name| {
+            let value = broker_key(name)?.definition.default?.to_owned();
+            Some(Layer { name, value, source: Source::Default })
+        });
+        given.chain(defaults).skip_while(|layer| layer.name != name).collect()
     }
 
     /// The layers of a topic's value as `DescribeConfigs` lists them, the one in force first.
     ///
     /// Only the first of a key's synonyms is listed, even where another one is in force (Java: `ConfigHelper`).
-    pub(crate) fn topic_layers(&self, topic: &str, key: &TopicKey) -> Vec<Layer> {
+    pub(crate) fn topic_layers(&self, node: NodeId, topic: &str, key: &TopicKey) -> Vec<Layer> {
         let overridden = self.topic_overrides(topic).get(key.definition.name).map(|value| Layer {
             name: key.definition.name,
             value: value.clone(),
             source: Source::Topic,
         });
-        let synonym = key.synonyms.first().map(|synonym| self.broker_layers(None, synonym.name));
+        let synonym = key.synonyms.first().map(|synonym| self.broker_layers(Some(node), synonym.name));
         overridden.into_iter().chain(synonym.into_iter().flatten()).collect()
     }
 
-    /// A topic's value that is in force.
-    pub(crate) fn topic_value(&self, overrides: &Values, key: &TopicKey) -> String {
-        let given = |name: &str| self.dynamic_default.get(name).or_else(|| self.started_with.get(name));
+    /// A topic's value that is in force on a broker.
+    pub(crate) fn topic_value(&self, node: Option<NodeId>, overrides: &Values, key: &TopicKey) -> String {
         if let Some(value) = overrides.get(key.definition.name) {
             return value.clone();
         }
-        let from_broker = key.synonyms.iter().find_map(|synonym| {
-            let value = given(synonym.name)?;
-            match synonym.factor {
-                1 => Some(value.clone()),
-                factor => Some(value.trim().parse::<i64>().ok()?.saturating_mul(factor).to_string()),
-            }
+        let own = node.and_then(|node| self.dynamic.get(&node));
+        let layers = [own, Some(&self.dynamic_default), Some(&self.started_with)];
+        let from_broker = layers.into_iter().flatten().find_map(|values| {
+            key.synonyms.iter().find_map(|synonym| {
+                let value = values.get(synonym.name)?;
+                match synonym.factor {
+                    1 => Some(value.clone()),
+                    factor => Some(value.trim().parse::<i64>().ok()?.saturating_mul(factor).to_string()),
+                }
+            })
         });
         from_broker.or_else(|| key.definition.default.map(str::to_owned)).unwrap_or_default()
     }
 
-    /// A topic's effective configuration under these overrides.
-    pub(crate) fn topic_config(&self, overrides: &Values) -> TopicConfig {
-        TopicConfig::from_values(|key| self.topic_value(overrides, key))
+    /// A topic's effective configuration on a broker under these overrides.
+    pub(crate) fn topic_config(&self, node: Option<NodeId>, overrides: &Values) -> TopicConfig {
+        TopicConfig::from_values(|key| self.topic_value(node, overrides, key))
+    }
+
+    /// Whether a broker has dynamic values of its own.
+    pub(crate) fn has_own_values(&self) -> bool {
+        self.dynamic.values().any(|values| !values.is_empty())
+    }
+
+    /// A group's overrides.
+    pub(crate) fn group_overrides(&self, group: &str) -> &Values {
+        static NONE: Values = Values::new();
+        self.groups.get(group).unwrap_or(&NONE)
+    }
+
+    /// A group's value that is in force.
+    pub(crate) fn group_value(&self, node: Option<NodeId>, group: &str, key: &GroupKey) -> String {
+        let overridden = self.group_overrides(group).get(key.definition.name).cloned();
+        let from_broker = || {
+            let layers = self.broker_layers(node, key.synonym?);
+            layers.into_iter().next().map(|layer| layer.value)
+        };
+        overridden.or_else(from_broker).or(key.definition.default.map(str::to_owned)).unwrap_or_default()
+    }
+
+    pub(crate) fn set_group_overrides(&mut self, group: &str, overrides: Values) {
+        set_or_remove(&mut self.groups, group, overrides);
+    }
+
+    /// The groups that have overrides.
+    pub(crate) fn configured_groups(&self) -> impl Iterator<Item = &str> {
+        self.groups.keys().map(String::as_str)
+    }
+
+    pub(crate) fn client_metrics(&self, subscription: &str) -> &Values {
+        static NONE: Values = Values::new();
+        self.client_metrics.get(subscription).unwrap_or(&NONE)
+    }
+
+    pub(crate) fn set_client_metrics(&mut self, subscription: &str, values: Values) {
+        set_or_remove(&mut self.client_metrics, subscription, values);
+    }
+
+    /// The subscriptions to clients' metrics.
+    pub(crate) fn subscriptions(&self) -> impl Iterator<Item = &str> {
+        self.client_metrics.keys().map(String::as_str)
     }
 
     pub(crate) fn topic_overrides(&self, topic: &str) -> &Values {
@@ -138,11 +210,7 @@ impl Configs {
     }
 
     pub(crate) fn set_topic_overrides(&mut self, topic: &str, overrides: Values) {
-        if overrides.is_empty() {
-            self.topics.remove(topic);
-        } else {
-            self.topics.insert(topic.to_owned(), overrides);
-        }
+        set_or_remove(&mut self.topics, topic, overrides);
     }
 
     /// The dynamic values of one broker, or those of all.
@@ -162,8 +230,8 @@ impl Configs {
     }
 
     /// The broker's settings that the code reads often.
-    pub(crate) fn broker_settings(&self) -> BrokerSettings {
-        let text = |name: &str| self.broker_layers(None, name).into_iter().next().map(|layer| layer.value);
+    pub(crate) fn broker_settings(&self, node: Option<NodeId>) -> BrokerSettings {
+        let text = |name: &str| self.broker_layers(node, name).into_iter().next().map(|layer| layer.value);
         let number =
             |name: &str| text(name).and_then(|value| value.trim().parse::<i64>().ok()).unwrap_or_default();
         let size = |name: &str| usize::try_from(number(name)).unwrap_or_default();
@@ -224,7 +292,21 @@ impl Configs {
             producer_id_expiration_ms: number("producer.id.expiration.ms"),
             producer_id_expiration_check_ms: number("producer.id.expiration.check.interval.ms"),
             retention_check_ms: number("log.retention.check.interval.ms"),
+            cleaner_backoff_ms: number("log.cleaner.backoff.ms"),
+            stores_acls: text("authorizer.class.name").is_some_and(|class| !class.is_empty()),
+            log_dir: text("log.dirs")
+                .or_else(|| text("log.dir"))
+                .and_then(|dirs| Some(split_list(&dirs).first()?.to_string()))
+                .unwrap_or_default(),
         }
+    }
+}
+
+fn set_or_remove(resources: &mut BTreeMap<String, Values>, name: &str, values: Values) {
+    if values.is_empty() {
+        resources.remove(name);
+    } else {
+        resources.insert(name.to_owned(), values);
     }
 }
 
@@ -250,6 +332,12 @@ pub(crate) struct BrokerSettings {
     pub(crate) producer_id_expiration_ms: i64,
     pub(crate) producer_id_expiration_check_ms: i64,
     pub(crate) retention_check_ms: i64,
+    /// `log.cleaner.backoff.ms`: how often compacted logs are looked at.
+    pub(crate) cleaner_backoff_ms: i64,
+    /// Whether ACLs are stored: an authorizer is configured.
+    pub(crate) stores_acls: bool,
+    /// Where logs are said to be.
+    pub(crate) log_dir: String,
 }
 
 /// The values that transactions depend on.
@@ -362,7 +450,7 @@ mod tests {
     fn a_topics_value_comes_from_the_nearest_layer() {
         let mut configs = configs(&[("message.max.bytes", "500")]);
         let in_force = |configs: &Configs, topic: &str| {
-            configs.topic_config(configs.topic_overrides(topic)).max_message_bytes
+            configs.topic_config(None, configs.topic_overrides(topic)).max_message_bytes
         };
         assert_eq!(in_force(&configs, "t"), 500);
         configs.set_dynamic(None, Values::from([("message.max.bytes".to_owned(), "600".to_owned())]));
@@ -370,7 +458,7 @@ mod tests {
         configs.set_topic_overrides("t", Values::from([("max.message.bytes".to_owned(), "700".to_owned())]));
         assert_eq!((in_force(&configs, "t"), in_force(&configs, "u")), (700, 600));
         let sources: Vec<_> =
-            configs.topic_layers("t", key("max.message.bytes")).iter().map(|layer| layer.source).collect();
+            configs.topic_layers(1, "t", key("max.message.bytes")).iter().map(|layer| layer.source).collect();
         assert_eq!(
             sources,
             [Source::Topic, Source::DynamicDefaultBroker, Source::StaticBroker, Source::Default]
@@ -380,8 +468,8 @@ mod tests {
     #[test]
     fn hours_and_minutes_stand_in_for_milliseconds() {
         let hours = configs(&[("log.retention.hours", "2")]);
-        assert_eq!(hours.topic_config(&Values::new()).retention_ms, Some(7_200_000));
+        assert_eq!(hours.topic_config(None, &Values::new()).retention_ms, Some(7_200_000));
         let both = configs(&[("log.retention.hours", "2"), ("log.retention.minutes", "3")]);
-        assert_eq!(both.topic_config(&Values::new()).retention_ms, Some(180_000));
+        assert_eq!(both.topic_config(None, &Values::new()).retention_ms, Some(180_000));
     }
 }

@@ -98,11 +98,17 @@ pub(crate) static TOPIC_KEYS: &[TopicKey] = &[
         Valid::AtLeast(1),
         &[same("log.flush.interval.messages")],
     ),
-    key("flush.ms", Kind::Long, "9223372036854775807", Valid::AtLeast(0), &[]),
-    key("follower.replication.throttled.replicas", Kind::List, "", Valid::Any, &[]),
+    key(
+        "flush.ms",
+        Kind::Long,
+        "9223372036854775807",
+        Valid::AtLeast(0),
+        &[same("log.flush.interval.ms"), same("log.flush.scheduler.interval.ms")],
+    ),
+    key("follower.replication.throttled.replicas", Kind::List, "", Valid::ThrottledReplicas, &[]),
     key("index.interval.bytes", Kind::Int, "4096", Valid::AtLeast(0), &[same("log.index.interval.bytes")]),
     key("internal.segment.bytes", Kind::Int, "", Valid::Any, &[]),
-    key("leader.replication.throttled.replicas", Kind::List, "", Valid::Any, &[]),
+    key("leader.replication.throttled.replicas", Kind::List, "", Valid::ThrottledReplicas, &[]),
     key("local.retention.bytes", Kind::Long, "-2", Valid::AtLeast(-2), &[same("log.local.retention.bytes")]),
     key("local.retention.ms", Kind::Long, "-2", Valid::AtLeast(-2), &[same("log.local.retention.ms")]),
     key(
@@ -138,7 +144,7 @@ pub(crate) static TOPIC_KEYS: &[TopicKey] = &[
         "min.cleanable.dirty.ratio",
         Kind::Double,
         "0.5",
-        Valid::ZeroToOne,
+        Valid::Fraction(1.0),
         &[same("log.cleaner.min.cleanable.ratio")],
     ),
     key(
@@ -250,6 +256,17 @@ pub(crate) struct TopicConfig {
     pub(crate) retention_bytes: Option<u64>,
     pub(crate) segment_bytes: usize,
     pub(crate) segment_ms: i64,
+    pub(crate) unclean_leader_election: bool,
+    pub(crate) compaction: CompactionConfig,
+}
+
+/// When and how a compacted log is cleaned.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct CompactionConfig {
+    pub(crate) min_cleanable_ratio: f64,
+    pub(crate) delete_retention_ms: i64,
+    pub(crate) min_lag_ms: i64,
+    pub(crate) max_lag_ms: i64,
 }
 
 impl TopicConfig {
@@ -281,6 +298,13 @@ impl TopicConfig {
             retention_bytes: u64::try_from(number("retention.bytes")).ok(),
             segment_bytes,
             segment_ms: number("segment.ms"),
+            unclean_leader_election: is_true(&text("unclean.leader.election.enable")),
+            compaction: CompactionConfig {
+                min_cleanable_ratio: text("min.cleanable.dirty.ratio").trim().parse().unwrap_or_default(),
+                delete_retention_ms: number("delete.retention.ms"),
+                min_lag_ms: number("min.compaction.lag.ms"),
+                max_lag_ms: number("max.compaction.lag.ms"),
+            },
         }
     }
 

@@ -4,13 +4,19 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use milena_protocol::messages::{
-    AddOffsetsToTxnRequest, AddPartitionsToTxnRequest, AlterConfigsRequest, ApiVersionsRequest,
-    ConsumerGroupDescribeRequest, ConsumerGroupHeartbeatRequest, CreatePartitionsRequest,
-    CreateTopicsRequest, DeleteRecordsRequest, DeleteTopicsRequest, DescribeClusterRequest,
-    DescribeConfigsRequest, DescribeProducersRequest, DescribeTopicPartitionsRequest,
-    DescribeTransactionsRequest, EndTxnRequest, FetchRequest, FindCoordinatorRequest,
-    IncrementalAlterConfigsRequest, InitProducerIdRequest, ListOffsetsRequest, ListTransactionsRequest,
-    MetadataRequest, OffsetForLeaderEpochRequest, ProduceRequest, TxnOffsetCommitRequest,
+    AddOffsetsToTxnRequest, AddPartitionsToTxnRequest, AddRaftVoterRequest, AlterClientQuotasRequest,
+    AlterConfigsRequest, AlterPartitionReassignmentsRequest, AlterReplicaLogDirsRequest,
+    AlterUserScramCredentialsRequest, ApiVersionsRequest, ConsumerGroupDescribeRequest,
+    ConsumerGroupHeartbeatRequest, CreateAclsRequest, CreateDelegationTokenRequest, CreatePartitionsRequest,
+    CreateTopicsRequest, DeleteAclsRequest, DeleteRecordsRequest, DeleteTopicsRequest, DescribeAclsRequest,
+    DescribeClientQuotasRequest, DescribeClusterRequest, DescribeConfigsRequest,
+    DescribeDelegationTokenRequest, DescribeLogDirsRequest, DescribeProducersRequest, DescribeQuorumRequest,
+    DescribeTopicPartitionsRequest, DescribeTransactionsRequest, DescribeUserScramCredentialsRequest,
+    ElectLeadersRequest, EndTxnRequest, ExpireDelegationTokenRequest, FetchRequest, FindCoordinatorRequest,
+    IncrementalAlterConfigsRequest, InitProducerIdRequest, ListConfigResourcesRequest, ListOffsetsRequest,
+    ListPartitionReassignmentsRequest, ListTransactionsRequest, MetadataRequest, OffsetForLeaderEpochRequest,
+    ProduceRequest, RemoveRaftVoterRequest, RenewDelegationTokenRequest, SaslAuthenticateRequest,
+    SaslHandshakeRequest, TxnOffsetCommitRequest, UnregisterBrokerRequest, UpdateFeaturesRequest,
     WriteTxnMarkersRequest,
 };
 use milena_protocol::{
@@ -53,6 +59,30 @@ pub(crate) const OFFERED: &[ApiKey] = &[
     ApiKey::DescribeTopicPartitions,
     ApiKey::ConsumerGroupHeartbeat,
     ApiKey::ConsumerGroupDescribe,
+    ApiKey::DescribeAcls,
+    ApiKey::CreateAcls,
+    ApiKey::DeleteAcls,
+    ApiKey::AlterReplicaLogDirs,
+    ApiKey::DescribeLogDirs,
+    ApiKey::SaslHandshake,
+    ApiKey::SaslAuthenticate,
+    ApiKey::CreateDelegationToken,
+    ApiKey::RenewDelegationToken,
+    ApiKey::ExpireDelegationToken,
+    ApiKey::DescribeDelegationToken,
+    ApiKey::ElectLeaders,
+    ApiKey::AlterPartitionReassignments,
+    ApiKey::ListPartitionReassignments,
+    ApiKey::DescribeClientQuotas,
+    ApiKey::AlterClientQuotas,
+    ApiKey::DescribeUserScramCredentials,
+    ApiKey::AlterUserScramCredentials,
+    ApiKey::DescribeQuorum,
+    ApiKey::UpdateFeatures,
+    ApiKey::UnregisterBroker,
+    ApiKey::AddRaftVoter,
+    ApiKey::RemoveRaftVoter,
+    ApiKey::ListConfigResources,
 ];
 
 /// What an API makes of a request.
@@ -133,6 +163,38 @@ pub(crate) async fn serve(
         ApiKey::DescribeTopicPartitions => run::<DescribeTopicPartitionsRequest>(&context, id, body).await,
         ApiKey::ConsumerGroupHeartbeat => run::<ConsumerGroupHeartbeatRequest>(&context, id, body).await,
         ApiKey::ConsumerGroupDescribe => run::<ConsumerGroupDescribeRequest>(&context, id, body).await,
+        ApiKey::DescribeAcls => run::<DescribeAclsRequest>(&context, id, body).await,
+        ApiKey::CreateAcls => run::<CreateAclsRequest>(&context, id, body).await,
+        ApiKey::DeleteAcls => run::<DeleteAclsRequest>(&context, id, body).await,
+        ApiKey::AlterReplicaLogDirs => run::<AlterReplicaLogDirsRequest>(&context, id, body).await,
+        ApiKey::DescribeLogDirs => run::<DescribeLogDirsRequest>(&context, id, body).await,
+        ApiKey::SaslHandshake => run::<SaslHandshakeRequest>(&context, id, body).await,
+        ApiKey::SaslAuthenticate => run::<SaslAuthenticateRequest>(&context, id, body).await,
+        ApiKey::CreateDelegationToken => run::<CreateDelegationTokenRequest>(&context, id, body).await,
+        ApiKey::RenewDelegationToken => run::<RenewDelegationTokenRequest>(&context, id, body).await,
+        ApiKey::ExpireDelegationToken => run::<ExpireDelegationTokenRequest>(&context, id, body).await,
+        ApiKey::DescribeDelegationToken => run::<DescribeDelegationTokenRequest>(&context, id, body).await,
+        ApiKey::ElectLeaders => run::<ElectLeadersRequest>(&context, id, body).await,
+        ApiKey::AlterPartitionReassignments => {
+            run::<AlterPartitionReassignmentsRequest>(&context, id, body).await
+        }
+        ApiKey::ListPartitionReassignments => {
+            run::<ListPartitionReassignmentsRequest>(&context, id, body).await
+        }
+        ApiKey::DescribeClientQuotas => run::<DescribeClientQuotasRequest>(&context, id, body).await,
+        ApiKey::AlterClientQuotas => run::<AlterClientQuotasRequest>(&context, id, body).await,
+        ApiKey::DescribeUserScramCredentials => {
+            run::<DescribeUserScramCredentialsRequest>(&context, id, body).await
+        }
+        ApiKey::AlterUserScramCredentials => {
+            run::<AlterUserScramCredentialsRequest>(&context, id, body).await
+        }
+        ApiKey::DescribeQuorum => run::<DescribeQuorumRequest>(&context, id, body).await,
+        ApiKey::UpdateFeatures => run::<UpdateFeaturesRequest>(&context, id, body).await,
+        ApiKey::UnregisterBroker => run::<UnregisterBrokerRequest>(&context, id, body).await,
+        ApiKey::AddRaftVoter => run::<AddRaftVoterRequest>(&context, id, body).await,
+        ApiKey::RemoveRaftVoter => run::<RemoveRaftVoterRequest>(&context, id, body).await,
+        ApiKey::ListConfigResources => run::<ListConfigResourcesRequest>(&context, id, body).await,
         _ => refuse(format!("{api} is not offered")),
     }
 }

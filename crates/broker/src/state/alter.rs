@@ -4,9 +4,15 @@ use std::sync::Arc;
 
 use milena_protocol::ErrorCode;
 
-use super::{AdminError, ClusterState, validate_topic_name};
+use super::{AdminError, ClusterState, Topic, validate_topic_name};
 use crate::NodeId;
-use crate::config::{Kind, Values, broker_key, check_topic_overrides, split_list, topic_key};
+use crate::config::{
+    CLIENT_METRICS_KEYS, Kind, TopicConfig, Update, Values, broker_key, check_client_metrics,
+    check_group_overrides, check_topic_overrides, group_key, split_list, topic_key,
+};
+
+/// The longest value (Java: `ConfigurationControlManager`).
+const VALUE_BYTES_MAX: usize = i16::MAX as usize;
 
 /// What is configured.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -14,6 +20,9 @@ pub(crate) enum Resource {
     Topic(String),
     /// One broker, or all of them.
     Broker(Option<NodeId>),
+    Group(String),
+    /// A subscription to clients' metrics.
+    ClientMetrics(String),
 }
 
 /// A change to one key.
@@ -64,9 +73,11 @@ impl ClusterState {
         let mut values = match resource {
             Resource::Topic(topic) => self.configs.topic_overrides(topic).clone(),
             Resource::Broker(node) => self.configs.dynamic(*node).clone(),
+            Resource::Group(group) => self.configs.group_overrides(group).clone(),
+            Resource::ClientMetrics(subscription) => self.configs.client_metrics(subscription).clone(),
         };
         for alteration in alterations {
-            self.apply(resource, &mut values, alteration)?;
+            apply(resource, &mut values, alteration)?;
         }
         self.replace_values(resource, values, validate_only)
     }
@@ -84,47 +95,6 @@ impl ClusterState {
         self.replace_values(resource, values.collect(), validate_only)
     }
 
-    fn apply(&self, resource: &Resource, values: &mut Values, change: &Alteration) -> Result<(), AdminError> {
-        let given = change.value.as_deref().unwrap_or_default();
-        match change.operation {
-            AlterOperation::Set => drop(values.insert(change.name.clone(), given.to_owned())),
-            AlterOperation::Delete => drop(values.remove(&change.name)),
-            AlterOperation::Append | AlterOperation::Subtract => {
-                if !is_list(resource, &change.name) {
-                    let message = format!("{} is not a list: set it instead", change.name);
-                    return Err(AdminError::new(ErrorCode::InvalidConfig, message));
-                }
-                let current = self.current_value(resource, values, &change.name);
-                let mut list = split_list(&current);
-                for part in split_list(given) {
-                    match change.operation {
-                        AlterOperation::Append if list.contains(&part) => {}
-                        AlterOperation::Append => list.push(part),
-                        _ => list.retain(|other| *other != part),
-                    }
-                }
-                values.insert(change.name.clone(), list.join(","));
-            }
-        }
-        Ok(())
-    }
-
-    /// The value that a list operation starts from: the one set, or else the default.
-    fn current_value(&self, resource: &Resource, values: &Values, name: &str) -> String {
-        if let Some(value) = values.get(name) {
-            return value.clone();
-        }
-        match resource {
-            Resource::Topic(_) => {
-                topic_key(name).map(|key| self.configs.topic_value(values, key)).unwrap_or_default()
-            }
-            Resource::Broker(node) => {
-                let in_force = self.configs.broker_layers(*node, name).into_iter().next();
-                in_force.map(|layer| layer.value).unwrap_or_default()
-            }
-        }
-    }
-
     fn replace_values(
         &mut self,
         resource: &Resource,
@@ -133,6 +103,10 @@ impl ClusterState {
     ) -> Result<(), AdminError> {
         match resource {
             Resource::Topic(topic) => {
+                if topic.is_empty() {
+                    let message = "a topic's config needs the topic's name; there are no defaults of topics";
+                    return Err(AdminError::new(ErrorCode::InvalidRequest, message));
+                }
                 validate_topic_name(topic)
                     .map_err(|message| AdminError::new(ErrorCode::InvalidTopicException, message))?;
                 check_topic_overrides(&values)
@@ -146,9 +120,32 @@ impl ClusterState {
                 }
             }
             Resource::Broker(node) => {
-                check_dynamic(&values)?;
+                check_dynamic(*node, &values)?;
+                // Names that nobody knows are taken, because they may be meant for plugins, and have no effect.
+                let known = values.into_iter().filter(|(name, _)| broker_key(name).is_some());
                 if !validate_only {
-                    self.configs.set_dynamic(*node, values);
+                    self.configs.set_dynamic(*node, known.collect());
+                }
+            }
+            Resource::Group(group) => {
+                if group.is_empty() {
+                    let message = "a group's config needs the group's name; there are no defaults of groups";
+                    return Err(AdminError::new(ErrorCode::InvalidRequest, message));
+                }
+                check_group_overrides(&values, |name| self.broker_number(name))
+                    .map_err(|message| AdminError::new(ErrorCode::InvalidConfig, message))?;
+                if !validate_only {
+                    self.configs.set_group_overrides(group, values);
+                }
+            }
+            Resource::ClientMetrics(subscription) => {
+                if subscription.is_empty() {
+                    let message = "a subscription to clients' metrics needs a name";
+                    return Err(AdminError::new(ErrorCode::InvalidRequest, message));
+                }
+                check_client_metrics(&values).map_err(|(code, message)| AdminError::new(code, message))?;
+                if !validate_only {
+                    self.configs.set_client_metrics(subscription, values);
                 }
             }
         }
@@ -158,14 +155,80 @@ impl ClusterState {
         Ok(())
     }
 
+    fn broker_number(&self, name: &str) -> Option<i64> {
+        let layers = self.configs.broker_layers(self.only_node(), name);
+        layers.first()?.value.trim().parse().ok()
+    }
+
+    /// The node, where there is only one: then its own dynamic values are those of the cluster.
+    pub(super) fn only_node(&self) -> Option<NodeId> {
+        let mut nodes = self.nodes();
+        nodes.next().filter(|_| nodes.next().is_none()).map(|info| info.node)
+    }
+
     /// Brings changed configuration into force.
     fn reload(&mut self) {
-        self.settings = Arc::new(self.configs.broker_settings());
-        for topic in self.topics.values() {
-            let config = Arc::new(self.configs.topic_config(self.configs.topic_overrides(&topic.name)));
-            topic.partitions.iter().for_each(|partition| partition.lock().log.set_config(config.clone()));
+        self.settings = Arc::new(self.configs.broker_settings(self.only_node()));
+        self.topics.values().for_each(|topic| self.reload_topic(topic));
+        self.partitions().for_each(|partition| self.elect_uncleanly(partition));
+    }
+
+    /// Brings brokers' own values into force where leaders have changed.
+    pub(crate) fn reload_led(&self) {
+        if self.configs.has_own_values() {
+            self.topics.values().for_each(|topic| self.reload_topic(topic));
         }
     }
+
+    fn reload_topic(&self, topic: &Topic) {
+        if !self.configs.has_own_values() {
+            let config = self.topic_config(None, &topic.name);
+            topic.partitions.iter().for_each(|partition| partition.lock().log.set_config(config.clone()));
+            return;
+        }
+        for partition in &topic.partitions {
+            let mut state = partition.lock();
+            let config = self.topic_config(state.leadership.leader, &topic.name);
+            state.log.set_config(config);
+        }
+    }
+
+    /// The effective configuration of a topic on its leader.
+    pub(super) fn topic_config(&self, leader: Option<NodeId>, topic: &str) -> Arc<TopicConfig> {
+        Arc::new(self.configs.topic_config(leader, self.configs.topic_overrides(topic)))
+    }
+}
+
+/// Changes a key (Java: `ConfigurationControlManager.incrementalAlterConfigResource`): lists start from the value
+/// that the resource has, or else from Kafka's default, whatever brokers were started with.
+fn apply(resource: &Resource, values: &mut Values, change: &Alteration) -> Result<(), AdminError> {
+    let given = change.value.as_deref().unwrap_or_default();
+    match change.operation {
+        AlterOperation::Set => drop(values.insert(change.name.clone(), given.to_owned())),
+        AlterOperation::Delete => drop(values.remove(&change.name)),
+        AlterOperation::Append | AlterOperation::Subtract => {
+            let (kind, default) = definition_of(resource, &change.name)?;
+            if kind != Kind::List {
+                let message = format!("{} is not a list: set it instead", change.name);
+                return Err(AdminError::new(ErrorCode::InvalidConfig, message));
+            }
+            let current = values.get(&change.name).cloned().or(default).unwrap_or_default();
+            let mut list = split_list(&current);
+            for part in given.split(',') {
+                match change.operation {
+                    AlterOperation::Append if list.contains(&part) => {}
+                    AlterOperation::Append => list.push(part),
+                    _ => list.retain(|other| *other != part),
+                }
+            }
+            values.insert(change.name.clone(), list.join(","));
+        }
+    }
+    if values.get(&change.name).is_some_and(|value| value.len() > VALUE_BYTES_MAX) {
+        let message = format!("{}: the value is longer than {VALUE_BYTES_MAX} bytes", change.name);
+        return Err(AdminError::new(ErrorCode::InvalidConfig, message));
+    }
+    Ok(())
 }
 
 fn check_alterations(alterations: &[Alteration]) -> Result<(), AdminError> {
@@ -180,26 +243,32 @@ fn check_alterations(alterations: &[Alteration]) -> Result<(), AdminError> {
     if nulls.is_empty() { Ok(()) } else { invalid(format!("configs without a value: {}", nulls.join(", "))) }
 }
 
-fn check_dynamic(values: &Values) -> Result<(), AdminError> {
+/// What a change to a broker's values must satisfy (Java: `DynamicBrokerConfig.validateConfigs`).
+fn check_dynamic(node: Option<NodeId>, values: &Values) -> Result<(), AdminError> {
     let invalid = |message: String| Err(AdminError::new(ErrorCode::InvalidRequest, message));
-    for (name, value) in values {
-        match broker_key(name) {
-            Some(key) if key.dynamic => key
-                .definition
-                .check(value)
-                .map_err(|message| AdminError::new(ErrorCode::InvalidRequest, message))?,
-            Some(_) => return invalid(format!("{name} cannot be changed while the broker runs")),
-            // Kafka takes names that it does not know: they may be meant for plugins.
-            None => {}
-        }
+    let known = || values.iter().filter_map(|(name, value)| Some((name, value, broker_key(name)?)));
+    if let Some((name, ..)) = known().find(|(.., key)| key.is_read_only()) {
+        return invalid(format!("{name} cannot be changed while the broker runs"));
     }
-    Ok(())
+    for (_, value, key) in known() {
+        key.definition.check(value).map_err(|message| AdminError::new(ErrorCode::InvalidRequest, message))?;
+    }
+    match known().find(|(.., key)| node.is_none() && key.update == Update::PerBroker) {
+        Some((name, ..)) => invalid(format!("{name} cannot be the same for all brokers: name one by its id")),
+        None => Ok(()),
+    }
 }
 
-fn is_list(resource: &Resource, name: &str) -> bool {
-    let kind = match resource {
-        Resource::Topic(_) => topic_key(name).map(|key| key.definition.kind),
-        Resource::Broker(_) => broker_key(name).map(|key| key.definition.kind),
+/// The type of a key and its default.
+fn definition_of(resource: &Resource, name: &str) -> Result<(Kind, Option<String>), AdminError> {
+    let definition = match resource {
+        Resource::Topic(_) => topic_key(name).map(|key| &key.definition),
+        Resource::Broker(_) => broker_key(name).map(|key| &key.definition),
+        Resource::Group(_) => group_key(name).map(|key| &key.definition),
+        Resource::ClientMetrics(_) => CLIENT_METRICS_KEYS.iter().find(|key| key.name == name),
     };
-    kind == Some(Kind::List)
+    match definition {
+        Some(definition) => Ok((definition.kind, definition.default.map(str::to_owned))),
+        None => Err(AdminError::new(ErrorCode::InvalidConfig, format!("unknown config {name}"))),
+    }
 }

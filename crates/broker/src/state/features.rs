@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use milena_protocol::ErrorCode;
+
+use super::AdminError;
 use crate::config::ConfigError;
 
 /// A feature that brokers negotiate with each other and tell to clients.
@@ -34,6 +37,26 @@ pub(crate) static FEATURES: &[Feature] = &[
     feature(TRANSACTION_VERSION, 0, 2, 2),
 ];
 
+/// The level that decides on the format of the metadata; it never goes back.
+const METADATA_VERSION: &str = "metadata.version";
+
+/// A change of a level.
+#[derive(Debug)]
+pub(crate) struct FeatureUpdate {
+    pub(crate) feature: String,
+    pub(crate) level: i16,
+    /// `None` where the request names none that exists.
+    pub(crate) upgrade_type: Option<UpgradeType>,
+}
+
+/// In which direction a level may change (Java: `FeatureUpdate.UpgradeType`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum UpgradeType {
+    Upgrade,
+    SafeDowngrade,
+    UnsafeDowngrade,
+}
+
 /// The levels in force.
 #[derive(Debug, Clone)]
 pub(crate) struct Features {
@@ -65,6 +88,67 @@ impl Features {
         self.levels.insert(feature.name, level);
         Ok(())
     }
+
+    /// Changes levels, all or none of them.
+    pub(crate) fn update(
+        &mut self,
+        updates: &[FeatureUpdate],
+        validate_only: bool,
+    ) -> Result<(), AdminError> {
+        let mut levels = self.levels.clone();
+        for update in updates {
+            let feature = self.check(update).map_err(|why| {
+                let message = format!(
+                    "The update failed for all features since the following feature had an error: {why}"
+                );
+                AdminError::new(ErrorCode::InvalidUpdateVersion, message)
+            })?;
+            levels.insert(feature.name, update.level);
+        }
+        if !validate_only {
+            self.levels = levels;
+        }
+        Ok(())
+    }
+
+    fn check(&self, update: &FeatureUpdate) -> Result<&'static Feature, String> {
+        let (name, level) = (update.feature.as_str(), update.level);
+        let refused = |why: &str| Err(format!("Invalid update version {level} for feature {name}. {why}"));
+        let Some(upgrade_type) = update.upgrade_type else {
+            return refused("The controller does not support the given upgrade type.");
+        };
+        if level < 0 {
+            return refused("A feature version cannot be less than 0.");
+        }
+        let Some(feature) = FEATURES.iter().find(|feature| feature.name == name) else {
+            return refused("Local controller 1 does not support this feature.");
+        };
+        if !(feature.min..=feature.max).contains(&level) && level != 0
+            || level == 0 && name == METADATA_VERSION
+        {
+            let (min, max) = (feature.min, feature.max);
+            return refused(&format!("Local controller 1 only supports versions {min}-{max}"));
+        }
+        let current = self.level(name);
+        match upgrade_type {
+            UpgradeType::Upgrade if level < current => refused(
+                "Can't downgrade the version of this feature without setting the upgrade type to either safe or \
+                 unsafe downgrade.",
+            ),
+            UpgradeType::SafeDowngrade | UpgradeType::UnsafeDowngrade if level > current => {
+                refused("Can't downgrade to a newer version.")
+            }
+            UpgradeType::SafeDowngrade if name == METADATA_VERSION && level < current => Err(format!(
+                "Unsupported metadata.version downgrade from {current} to {level}. Refusing to perform the \
+                 requested downgrade because it might delete metadata information."
+            )),
+            UpgradeType::UnsafeDowngrade if name == METADATA_VERSION && level < current => Err(format!(
+                "Unsupported metadata.version downgrade from {current} to {level}. Unsafe metadata downgrade is \
+                 not supported in this version."
+            )),
+            _ => Ok(feature),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -81,5 +165,32 @@ mod tests {
         let error = features.start_with(TRANSACTION_VERSION, 3).expect_err("there is no such level");
         assert_eq!(error.to_string(), "transaction.version=3: give a level from 0 to 2");
         assert!(features.start_with("transaction.versions", 1).is_err());
+    }
+
+    #[test]
+    fn updates_change_all_levels_or_none() {
+        let update = |feature: &str, level, upgrade_type| FeatureUpdate {
+            feature: feature.to_owned(),
+            level,
+            upgrade_type: Some(upgrade_type),
+        };
+        let down = || update(TRANSACTION_VERSION, 1, UpgradeType::SafeDowngrade);
+        let mut features = Features::default();
+        assert_eq!(features.update(&[down()], true), Ok(()));
+        assert_eq!(features.level(TRANSACTION_VERSION), 2, "validated only");
+        for (bad, says) in [
+            (update("no.version", 1, UpgradeType::Upgrade), "does not support this feature"),
+            (update(TRANSACTION_VERSION, 9, UpgradeType::Upgrade), "only supports versions 0-2"),
+            (update(TRANSACTION_VERSION, -1, UpgradeType::Upgrade), "less than 0"),
+            (update(TRANSACTION_VERSION, 1, UpgradeType::Upgrade), "Can't downgrade"),
+            (update(METADATA_VERSION, 25, UpgradeType::SafeDowngrade), "might delete metadata"),
+            (FeatureUpdate { upgrade_type: None, ..down() }, "given upgrade type"),
+        ] {
+            let error = features.update(&[down(), bad], false).expect_err(says);
+            assert!(error.message.contains(says), "{error}");
+            assert_eq!(features.level(TRANSACTION_VERSION), 2, "none is changed");
+        }
+        assert_eq!(features.update(&[down()], false), Ok(()));
+        assert_eq!(features.level(TRANSACTION_VERSION), 1);
     }
 }

@@ -82,6 +82,27 @@ impl Leadership {
         self.partition_epoch += 1;
     }
 
+    /// Makes `node`, which was not in sync, the leader in a new epoch; nobody else is in sync with it.
+    pub(crate) fn elect_uncleanly(&mut self, node: NodeId) {
+        self.isr = vec![node];
+        self.elect(node);
+    }
+
+    /// Gives the partition other replicas; those alive are in sync at once, because they share the log. The leader
+    /// stays if it can.
+    pub(crate) fn reassign(&mut self, replicas: &[NodeId], is_alive: impl Fn(NodeId) -> bool) {
+        if self.replicas == replicas {
+            return;
+        }
+        self.replicas = replicas.to_vec();
+        self.isr = replicas.iter().copied().filter(|node| is_alive(*node)).collect();
+        self.partition_epoch += 1;
+        if !self.leader.is_some_and(|leader| self.isr.contains(&leader)) {
+            self.leader = self.isr.first().copied();
+            self.leader_epoch += 1;
+        }
+    }
+
     /// Leaves the partition without a leader, in a new epoch.
     pub(crate) fn resign(&mut self) {
         self.leader = None;
@@ -149,6 +170,26 @@ mod tests {
         assert_eq!(roles(&it), (Some(1), 1, vec![2, 3, 1]));
         it.resign();
         assert_eq!(roles(&it), (None, 2, vec![2, 3, 1]));
+    }
+
+    #[test]
+    fn an_unclean_leader_is_alone_in_sync() {
+        let mut it = three();
+        assert!([2, 3, 1].into_iter().all(|node| it.node_lost(node)));
+        it.elect_uncleanly(3);
+        assert_eq!(roles(&it), (Some(3), 4, vec![3]));
+    }
+
+    #[test]
+    fn a_reassigned_partition_keeps_its_leader_if_it_can() {
+        let mut it = three();
+        it.reassign(&[1, 2], |_| true);
+        assert_eq!(roles(&it), (Some(2), 0, vec![1, 2]));
+        it.reassign(&[3, 1], |node| node != 3);
+        assert_eq!(roles(&it), (Some(1), 1, vec![1]));
+        assert_eq!((it.replicas.clone(), it.partition_epoch), (vec![3, 1], 2));
+        it.reassign(&[3, 1], |_| true);
+        assert_eq!(it.partition_epoch, 2, "the same replicas again change nothing");
     }
 
     #[test]

@@ -1,11 +1,15 @@
 //! What the cluster as a whole knows: nodes, topics, configuration, producer ids. Pure; one lock guards it.
 
+mod acls;
 mod alter;
 mod coordinators;
 mod features;
 mod leadership;
 mod partition;
 mod placement;
+mod quotas;
+mod replicas;
+mod scram;
 mod topics;
 
 use std::collections::BTreeMap;
@@ -13,11 +17,19 @@ use std::sync::Arc;
 
 use milena_protocol::{ByteStr, ErrorCode, Uuid};
 
+use acls::Acls;
+pub(crate) use acls::{Acl, AclFilter};
 pub(crate) use alter::{AlterOperation, Alteration, Resource};
 pub(crate) use coordinators::InternalTopic;
-pub(crate) use features::{FEATURES, Features, GROUP_VERSION, TRANSACTION_VERSION};
+pub(crate) use features::{
+    FEATURES, FeatureUpdate, Features, GROUP_VERSION, TRANSACTION_VERSION, UpgradeType,
+};
 pub(crate) use leadership::Leadership;
 pub(crate) use partition::{Partition, PartitionState, ProduceError, ProduceTerms, Produced};
+use quotas::ClientQuotas;
+pub(crate) use quotas::{QuotaEntity, QuotaFilter};
+pub(crate) use replicas::Election;
+pub(crate) use scram::{ScramCredential, ScramCredentials};
 pub(crate) use topics::{
     CreatedTopic, NewPartitions, NewTopic, PARTITIONS_PER_REQUEST_MAX, is_internal, too_many_partitions,
     validate_topic_name,
@@ -38,6 +50,11 @@ pub(crate) struct ClusterState {
     configs: Configs,
     settings: Arc<BrokerSettings>,
     features: Features,
+    acls: Acls,
+    scram_credentials: ScramCredentials,
+    client_quotas: ClientQuotas,
+    /// How often any of this may have changed: the end of the metadata's log.
+    metadata_offset: i64,
     rng: Rng,
     /// Rises with every topic that is created, extended or deleted.
     topics_version: u64,
@@ -86,15 +103,21 @@ impl Topic {
 }
 
 impl ClusterState {
-    pub(crate) fn new(nodes: Vec<NodeInfo>, configs: Configs, features: Features, mut rng: Rng) -> Self {
+    pub(crate) fn new(nodes: Vec<NodeInfo>, mut configs: Configs, features: Features, mut rng: Rng) -> Self {
+        nodes.iter().for_each(|info| identify(&mut configs, info));
+        let only_node = nodes.first().filter(|_| nodes.len() == 1).map(|info| info.node);
         Self {
             cluster_id: rng.uuid().to_string().into(),
             nodes: nodes.into_iter().map(|info| (info.node, info)).collect(),
             topics: BTreeMap::new(),
             names: BTreeMap::new(),
-            settings: Arc::new(configs.broker_settings()),
+            settings: Arc::new(configs.broker_settings(only_node)),
             configs,
             features,
+            acls: Acls::default(),
+            scram_credentials: ScramCredentials::default(),
+            client_quotas: ClientQuotas::default(),
+            metadata_offset: 0,
             rng,
             topics_version: 0,
             newest_topic_version: 0,
@@ -164,6 +187,43 @@ impl ClusterState {
         &self.features
     }
 
+    pub(crate) fn features_mut(&mut self) -> &mut Features {
+        &mut self.features
+    }
+
+    pub(crate) fn acls(&self) -> &Acls {
+        &self.acls
+    }
+
+    pub(crate) fn acls_mut(&mut self) -> &mut Acls {
+        &mut self.acls
+    }
+
+    pub(crate) fn scram_credentials(&self) -> &ScramCredentials {
+        &self.scram_credentials
+    }
+
+    pub(crate) fn scram_credentials_mut(&mut self) -> &mut ScramCredentials {
+        &mut self.scram_credentials
+    }
+
+    pub(crate) fn client_quotas(&self) -> &ClientQuotas {
+        &self.client_quotas
+    }
+
+    pub(crate) fn client_quotas_mut(&mut self) -> &mut ClientQuotas {
+        &mut self.client_quotas
+    }
+
+    pub(crate) fn metadata_offset(&self) -> i64 {
+        self.metadata_offset
+    }
+
+    /// Notes that something is about to change.
+    pub(crate) fn begin_change(&mut self) {
+        self.metadata_offset += 1;
+    }
+
     pub(crate) fn settings(&self) -> &Arc<BrokerSettings> {
         &self.settings
     }
@@ -182,6 +242,20 @@ impl ClusterState {
             alive: info.alive,
         };
         self.nodes().map(place).collect()
+    }
+}
+
+/// What a broker is told by its place in the cluster.
+fn identify(configs: &mut Configs, info: &NodeInfo) {
+    let listener = format!("PLAINTEXT://{}:{}", info.host, info.port);
+    let mut identify = |name, value| configs.identify(info.node, name, value);
+    identify("advertised.listeners", listener.clone());
+    identify("broker.id", info.node.to_string());
+    identify("listeners", listener);
+    identify("node.id", info.node.to_string());
+    identify("process.roles", "broker,controller".to_owned());
+    if let Some(rack) = &info.rack {
+        identify("broker.rack", rack.to_string());
     }
 }
 

@@ -224,7 +224,7 @@ impl ClusterState {
         Ok(by_partition.into_iter().flatten().cloned().collect())
     }
 
-    fn check_assignment(
+    pub(super) fn check_assignment(
         &self,
         partition: i32,
         replicas: &[NodeId],
@@ -275,11 +275,11 @@ impl ClusterState {
         assignments: Vec<Vec<NodeId>>,
         now_ms: i64,
     ) {
-        let config = Arc::new(self.configs.topic_config(self.configs.topic_overrides(&name)));
         for replicas in assignments {
             let index = partitions.len() as i32;
             let leadership = Leadership::new(replicas, |node| self.is_alive(node));
-            let partition = Partition::new(name.clone(), index, leadership, config.clone(), now_ms);
+            let config = self.topic_config(leadership.leader, &name);
+            let partition = Partition::new(name.clone(), index, leadership, config, now_ms);
             partitions.push(Arc::new(partition));
         }
         self.topics_version += 1;
@@ -310,7 +310,7 @@ impl ClusterState {
                 key.synonyms.first().map(|synonym| self.configs.broker_layers(None, synonym.name));
             match from_broker.into_iter().flatten().next() {
                 Some(Layer { value, source, .. }) => (name, value, source),
-                None => (name, self.configs.topic_value(overrides, key), Source::Default),
+                None => (name, self.configs.topic_value(None, overrides, key), Source::Default),
             }
         };
         listed.map(describe).collect()

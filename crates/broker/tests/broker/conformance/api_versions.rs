@@ -40,13 +40,8 @@ const FEATURES: [(&str, i16, i16, i16); 7] = [
 ];
 
 /// What the embedded broker does not offer, by reason.
-const NOT_OFFERED: [(&str, &[i16]); 5] = [
+const NOT_OFFERED: [(&str, &[i16]); 3] = [
     ("groups are under way", &[8, 9, 11, 12, 13, 14, 15, 16, 42, 47, 68, 69]),
-    ("no SASL yet", &[17, 36]),
-    (
-        "administration is under way",
-        &[29, 30, 31, 32, 34, 35, 37, 38, 39, 40, 41, 43, 44, 45, 46, 48, 49, 50, 51, 55, 57, 64, 74],
-    ),
     ("share groups are a later issue", &[76, 77, 78, 79, 83, 84, 85, 86, 87, 90, 91, 92]),
     ("groups of Kafka Streams are a later issue", &[80, 81, 88, 89]),
 ];

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
 use kafka_protocol::messages::describe_configs_response::DescribeConfigsResourceResult;
 use kafka_protocol::messages::{
-    AlterConfigsRequest, DescribeConfigsRequest, IncrementalAlterConfigsRequest, alter_configs_request,
-    incremental_alter_configs_request,
+    AlterConfigsRequest, DescribeConfigsRequest, IncrementalAlterConfigsRequest, ListConfigResourcesRequest,
+    alter_configs_request, incremental_alter_configs_request,
 };
 use milena_protocol::{ApiKey, ErrorCode};
 use milena_testcontainers::KafkaVersion;
@@ -22,10 +22,21 @@ cases! {
     a_changed_limit_is_in_force,
     the_older_way_to_alter_replaces_everything,
     a_brokers_configuration_has_its_identity_and_what_is_read_only,
+    every_key_of_a_broker_has_kafkas_type_default_and_mutability,
+    keys_that_stand_in_for_each_other_are_synonyms,
+    documentation_is_told_when_asked,
+    a_brokers_keys_change_while_it_runs,
+    changes_that_a_broker_refuses_have_each_their_error,
+    groups_have_a_configuration,
+    subscriptions_to_metrics_have_a_configuration,
+    resources_that_cannot_be_configured,
+    resources_are_listed,
 }
 
 const TOPIC: i8 = 2;
 const BROKER: i8 = 4;
+const CLIENT_METRICS: i8 = 16;
+const GROUP: i8 = 32;
 
 async fn describe(
     connection: &mut Connection,
@@ -56,15 +67,28 @@ async fn alter(
     key: &str,
     value: Option<&str>,
 ) -> (&'static str, String) {
+    alter_resource(connection, (TOPIC, topic), operation, key, value, false).await
+}
+
+async fn alter_resource(
+    connection: &mut Connection,
+    (kind, resource): (i8, &str),
+    operation: i8,
+    key: &str,
+    value: Option<&str>,
+    validate_only: bool,
+) -> (&'static str, String) {
     let config = incremental_alter_configs_request::AlterableConfig::default()
         .with_name(text(key))
         .with_config_operation(operation)
         .with_value(value.map(text));
     let resource = incremental_alter_configs_request::AlterConfigsResource::default()
-        .with_resource_type(TOPIC)
-        .with_resource_name(text(topic))
+        .with_resource_type(kind)
+        .with_resource_name(text(resource))
         .with_configs(vec![config]);
-    let request = IncrementalAlterConfigsRequest::default().with_resources(vec![resource]);
+    let request = IncrementalAlterConfigsRequest::default()
+        .with_resources(vec![resource])
+        .with_validate_only(validate_only);
     let response = connection.call(1, &request).await.responses.remove(0);
     (ErrorCode::from(response.error_code).name(), response.error_message.unwrap_or_default().to_string())
 }
@@ -215,4 +239,243 @@ async fn a_brokers_configuration_has_its_identity_and_what_is_read_only(broker: 
     assert_eq!(value(&configs, "node.id").0, "1");
     assert!(configs["num.partitions"].read_only && !configs["message.max.bytes"].read_only);
     assert_eq!(value(&configs, "socket.request.max.bytes"), ("104857600", DEFAULT));
+}
+
+/// Keys of a broker in which the embedded one differs from a Kafka with the defaults, and why.
+const OWN_KEYS: [(&str, &str); 1] =
+    [("min.insync.replicas", "eligible.leader.replicas.version sets it for the cluster, and is not offered")];
+
+async fn every_key_of_a_broker_has_kafkas_type_default_and_mutability(broker: &Broker) {
+    if !broker.is_at_least(KafkaVersion::V4_3_1) {
+        // Each release has its own keys.
+        return;
+    }
+    let expected = include_str!("broker_configs_4_3_1.txt").lines().filter(|line| !line.starts_with('#'));
+    let mut connection = broker.connect().await;
+    let mut configs = describe(&mut connection, 4, BROKER, "1").await.expect("described");
+    for line in expected {
+        let [key, kind, read_only, default] =
+            line.split('\t').collect::<Vec<_>>().try_into().expect("four columns");
+        let config = configs.remove(key).unwrap_or_else(|| panic!("{key} is missing"));
+        let last =
+            config.synonyms.last().filter(|synonym| synonym.source == DEFAULT && &*synonym.name == key);
+        let told = last.and_then(|synonym| synonym.value.as_deref()).unwrap_or("null");
+        let is_own = OWN_KEYS.iter().any(|(own, _)| *own == key);
+        assert!(is_own || told == default, "{key}: {told} and not {default}");
+        assert_eq!(config.config_type.to_string(), kind, "{key}");
+        assert_eq!(config.read_only, read_only == "read-only", "{key}");
+        assert_eq!(config.is_sensitive, kind == "9", "{key}");
+    }
+    assert_eq!(configs.keys().collect::<Vec<_>>(), Vec::<&String>::new(), "keys that Kafka does not have");
+}
+
+async fn keys_that_stand_in_for_each_other_are_synonyms(broker: &Broker) {
+    let mut connection = broker.connect().await;
+    let configs = describe(&mut connection, 4, BROKER, "1").await.expect("described");
+    let synonyms = |key: &str| -> Vec<String> {
+        configs[key].synonyms.iter().map(|synonym| synonym.name.to_string()).collect()
+    };
+    // A key without a value hides those that stand in for it.
+    assert_eq!(synonyms("log.roll.ms"), Vec::<String>::new());
+    assert_eq!(synonyms("log.roll.hours"), ["log.roll.hours"]);
+    assert_eq!(value(&configs, "log.retention.minutes"), ("null", DEFAULT));
+    assert_eq!(value(&configs, "log.retention.hours"), ("168", DEFAULT));
+    let topic = unique("configs-synonyms");
+    connection.create_topic(&topic, &[]).await;
+    let configs = describe(&mut connection, 4, TOPIC, &topic).await.expect("described");
+    assert_eq!(value(&configs, "retention.ms"), ("604800000", DEFAULT));
+    assert!(configs["retention.ms"].synonyms.is_empty());
+}
+
+async fn documentation_is_told_when_asked(broker: &Broker) {
+    let mut connection = broker.connect().await;
+    for version in broker.versions(ApiKey::DescribeConfigs, 3..=4) {
+        for is_asked in [true, false] {
+            let resource = DescribeConfigsResource::default()
+                .with_resource_type(BROKER)
+                .with_resource_name(text("1"))
+                .with_configuration_keys(None);
+            let request = DescribeConfigsRequest::default()
+                .with_resources(vec![resource])
+                .with_include_documentation(is_asked);
+            let result = connection.call(version, &request).await.results.remove(0);
+            let is_told = |config: &DescribeConfigsResourceResult| {
+                config.documentation.as_ref().is_some_and(|documentation| !documentation.is_empty())
+            };
+            assert!(result.configs.iter().all(|config| is_told(config) == is_asked), "version {version}");
+        }
+    }
+}
+
+const DYNAMIC_BROKER: i8 = 2;
+const DYNAMIC_DEFAULT_BROKER: i8 = 3;
+
+/// Of these keys no other case takes notice, so that the shared brokers can be changed.
+async fn a_brokers_keys_change_while_it_runs(broker: &Broker) {
+    let mut connection = broker.connect().await;
+    let key = "background.threads";
+    let mut expect = async |resource: &str, expected: Option<(&str, i8)>| {
+        let in_force = async {
+            loop {
+                let configs = describe(&mut connection, 4, BROKER, resource).await.expect("described");
+                let told = configs.contains_key(key).then(|| value(&configs, key));
+                if told == expected {
+                    break;
+                }
+            }
+        };
+        // A real Kafka takes a moment to apply it.
+        tokio::time::timeout(PATIENCE, in_force)
+            .await
+            .unwrap_or_else(|_| panic!("{key} of {resource:?} never is {expected:?}"));
+    };
+    let mut other = broker.connect().await;
+    let none = ("NONE", String::new());
+    expect("1", Some(("10", DEFAULT))).await;
+    expect("", None).await;
+    assert_eq!(alter_resource(&mut other, (BROKER, ""), 0, key, Some("9"), true).await, none);
+    assert_eq!(alter_resource(&mut other, (BROKER, ""), 0, key, Some("11"), false).await, none);
+    expect("", Some(("11", DYNAMIC_DEFAULT_BROKER))).await;
+    expect("1", Some(("11", DYNAMIC_DEFAULT_BROKER))).await;
+    assert_eq!(alter_resource(&mut other, (BROKER, "1"), 0, key, Some("12"), false).await, none);
+    expect("1", Some(("12", DYNAMIC_BROKER))).await;
+    expect("", Some(("11", DYNAMIC_DEFAULT_BROKER))).await;
+    for resource in ["1", ""] {
+        assert_eq!(alter_resource(&mut other, (BROKER, resource), 1, key, None, false).await, none);
+    }
+    expect("1", Some(("10", DEFAULT))).await;
+}
+
+async fn changes_that_a_broker_refuses_have_each_their_error(broker: &Broker) {
+    let mut connection = broker.connect().await;
+    for (resource, operation, key, given, expected) in [
+        ("1", 0, "num.partitions", Some("5"), "INVALID_REQUEST"),
+        ("1", 0, "log.cleaner.threads", Some("many"), "INVALID_REQUEST"),
+        ("1", 0, "log.retention.bytes", None, "INVALID_REQUEST"),
+        ("", 0, "listeners", Some("PLAINTEXT://127.0.0.1:1"), "INVALID_REQUEST"),
+        ("77", 0, "log.cleaner.threads", Some("2"), "INVALID_REQUEST"),
+        ("one", 0, "log.cleaner.threads", Some("2"), "INVALID_REQUEST"),
+        ("1", 2, "log.cleaner.threads", Some("2"), "INVALID_CONFIG"),
+        ("1", 9, "log.cleaner.threads", Some("2"), "INVALID_REQUEST"),
+    ] {
+        let (error, message) =
+            alter_resource(&mut connection, (BROKER, resource), operation, key, given, true).await;
+        assert_eq!(error, expected, "{resource:?} {key}: {message}");
+    }
+}
+
+async fn groups_have_a_configuration(broker: &Broker) {
+    if !broker.is_at_least(KafkaVersion::V4_3_1) {
+        // Groups have keys from 4.0 on, and each release others.
+        return;
+    }
+    const GROUP_CONFIG: i8 = 8;
+    let mut connection = broker.connect().await;
+    let group = &*unique("configs-group");
+    let configs = describe(&mut connection, 4, GROUP, group).await.expect("described");
+    assert_eq!(configs.len(), 17);
+    assert_eq!(value(&configs, "consumer.session.timeout.ms"), ("45000", DEFAULT));
+    assert_eq!(
+        &*configs["consumer.session.timeout.ms"].synonyms[0].name,
+        "group.consumer.session.timeout.ms"
+    );
+    assert_eq!(&*configs["share.auto.offset.reset"].synonyms[0].name, "share.auto.offset.reset");
+    let mut set = async |key: &str, value: &str| {
+        alter_resource(&mut connection, (GROUP, group), 0, key, Some(value), false).await.0
+    };
+    for (key, value, expected) in [
+        ("consumer.session.timeout.ms", "50000", "NONE"),
+        ("consumer.session.timeout.ms", "44999", "INVALID_CONFIG"),
+        ("consumer.session.timeout.ms", "60001", "INVALID_CONFIG"),
+        ("consumer.session.timeout.ms", "soon", "INVALID_CONFIG"),
+        ("share.auto.offset.reset", "never", "INVALID_CONFIG"),
+        ("share.auto.offset.reset", "by_duration:PT1H", "NONE"),
+        ("no.such.key", "1", "INVALID_CONFIG"),
+    ] {
+        assert_eq!(set(key, value).await, expected, "{key}={value}");
+    }
+    let in_force = async {
+        loop {
+            let configs = describe(&mut connection, 4, GROUP, group).await.expect("described");
+            if value(&configs, "consumer.session.timeout.ms") == ("50000", GROUP_CONFIG) {
+                break;
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, in_force).await.expect("in force");
+    assert_eq!(describe(&mut connection, 4, GROUP, "").await, Err("INVALID_REQUEST"));
+    let nameless = alter_resource(&mut connection, (GROUP, ""), 0, "x", Some("1"), false).await;
+    assert_eq!(nameless.0, "INVALID_REQUEST");
+}
+
+async fn subscriptions_to_metrics_have_a_configuration(broker: &Broker) {
+    const CLIENT_METRICS_CONFIG: i8 = 7;
+    let mut connection = broker.connect().await;
+    let name = &*unique("configs-metrics");
+    if broker.is_at_least(KafkaVersion::V4_3_1) {
+        // Before, a subscription that is not there has no keys.
+        let configs = describe(&mut connection, 4, CLIENT_METRICS, name).await.expect("described");
+        assert_eq!(value(&configs, "interval.ms"), ("300000", DEFAULT));
+        assert_eq!((configs.len(), value(&configs, "metrics")), (3, ("", DEFAULT)));
+    }
+    let mut set = async |key: &str, value: &str| {
+        alter_resource(&mut connection, (CLIENT_METRICS, name), 0, key, Some(value), false).await.0
+    };
+    for (key, value, expected) in [
+        ("interval.ms", "500", "NONE"),
+        ("interval.ms", "99", "INVALID_REQUEST"),
+        ("match", "client_id=a.*", "NONE"),
+        ("match", "planet=earth", "INVALID_CONFIG"),
+        ("no.such.key", "1", "INVALID_REQUEST"),
+    ] {
+        assert_eq!(set(key, value).await, expected, "{key}={value}");
+    }
+    let in_force = async {
+        loop {
+            let configs = describe(&mut connection, 4, CLIENT_METRICS, name).await.expect("described");
+            if configs.contains_key("interval.ms")
+                && value(&configs, "interval.ms") == ("500", CLIENT_METRICS_CONFIG)
+            {
+                break;
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, in_force).await.expect("in force");
+}
+
+async fn resources_that_cannot_be_configured(broker: &Broker) {
+    let mut connection = broker.connect().await;
+    for kind in [0, 1, 3, 99] {
+        assert_eq!(describe(&mut connection, 4, kind, "x").await, Err("INVALID_REQUEST"), "type {kind}");
+        let altered = alter_resource(&mut connection, (kind, "x"), 0, "k", Some("v"), true).await;
+        assert_eq!(altered.0, "INVALID_REQUEST", "type {kind}");
+    }
+}
+
+async fn resources_are_listed(broker: &Broker) {
+    if !broker.offers(ApiKey::ListConfigResources, 1) {
+        return;
+    }
+    let mut connection = broker.connect().await;
+    let topic = unique("configs-list");
+    connection.create_topic(&topic, &[]).await;
+    let mut list = async |version, types: &[i8]| {
+        let request = ListConfigResourcesRequest::default().with_resource_types(types.to_vec());
+        let response = connection.call(version, &request).await;
+        let found = response
+            .config_resources
+            .iter()
+            .map(|found| (found.resource_type, found.resource_name.to_string()));
+        (ErrorCode::from(response.error_code).name(), found.collect::<Vec<_>>())
+    };
+    let (error, all) = list(1, &[]).await;
+    assert_eq!(error, "NONE");
+    for expected in [(TOPIC, topic.clone()), (BROKER, "1".to_owned()), (8, "1".to_owned())] {
+        assert!(all.contains(&expected), "{expected:?}");
+    }
+    let (_, topics) = list(1, &[TOPIC]).await;
+    assert!(topics.contains(&(TOPIC, topic)) && topics.iter().all(|(kind, _)| *kind == TOPIC));
+    assert_eq!(list(1, &[99]).await, ("UNSUPPORTED_VERSION", vec![]));
+    let (error, subscriptions) = list(0, &[]).await;
+    assert!(error == "NONE" && subscriptions.iter().all(|(kind, _)| *kind == CLIENT_METRICS));
 }

@@ -56,6 +56,7 @@ macro_rules! cases {
 
 mod admin;
 mod api_versions;
+mod cluster;
 mod configs;
 mod consumer_groups;
 mod fetch;
@@ -64,6 +65,8 @@ mod metadata;
 mod newest;
 mod offsets;
 mod produce;
+mod quotas;
+mod security;
 mod sessions;
 mod transaction_log;
 mod transaction_offsets;
