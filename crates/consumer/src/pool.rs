@@ -115,6 +115,7 @@ impl Drop for FrameLease {
 mod tests {
     use super::*;
 
+    // Failure 1: a pooled buffer reused while somebody still used it.
     #[test]
     fn a_frame_comes_back_alone_when_its_last_slice_is_gone() {
         let home = Arc::new(FrameReturn::default());

@@ -37,6 +37,37 @@ async fn one_hung_broker_of_two_does_not_delay_the_other() {
     seen.read(&mut consumer, 103).await;
 }
 
+// Failure 8: calls that hang for as long as nobody answers.
+#[tokio::test(start_paused = true)]
+async fn while_all_brokers_hang_poll_returns_in_time_and_then_all_is_read() {
+    let mut world = world(3, 3).await;
+    let partitions = [tp("t", 0), tp("t", 1), tp("t", 2)];
+    let mut consumer = world.consumer(strict(), &partitions);
+    for partition in &partitions {
+        world.produce(partition, 10).await;
+    }
+    let mut seen = Seen::default();
+    seen.read(&mut consumer, 30).await;
+    for partition in &partitions {
+        world.produce(partition, 10).await;
+    }
+    for node in 1..=3 {
+        world.cluster.faults().freeze(node);
+    }
+    let env = world.client.env().clone();
+    for _ in 0..60 {
+        let began = env.now();
+        for batch in consumer.poll(Duration::from_secs(1), 100).await.unwrap() {
+            seen.take(&batch);
+        }
+        assert!(env.now() - began < Duration::from_millis(1_100), "{:?}", env.now() - began);
+    }
+    for node in 1..=3 {
+        world.cluster.faults().unfreeze(node);
+    }
+    seen.read(&mut consumer, 60).await;
+}
+
 // Failure 9: leader = -1 sticks for ever.
 #[tokio::test(start_paused = true)]
 async fn a_leader_that_metadata_does_not_know_for_a_while_is_found_again() {
@@ -212,6 +243,7 @@ async fn a_session_that_the_broker_has_forgotten_is_opened_again() {
     }
 }
 
+// Failure 2: a topic briefly missing from metadata.
 #[tokio::test(start_paused = true)]
 async fn a_topic_briefly_missing_from_metadata_changes_nothing() {
     let mut world = world(1, 1).await;
