@@ -17,6 +17,7 @@ use crate::transactional::*;
 cases! {
     older_producers_must_add_their_partitions,
     newer_producers_add_partitions_by_their_batches,
+    one_request_adds_all_its_partitions,
     a_transactional_batch_needs_a_transactional_id,
     one_request_is_of_one_producer,
     an_open_transaction_takes_only_transactional_batches,
@@ -99,6 +100,29 @@ async fn newer_producers_add_partitions_by_their_batches(broker: &Broker) {
     assert_eq!(client.outcome(12, &topic, 1).await, Err("INVALID_PRODUCER_EPOCH"));
     client.producer = (current.0, current.1 + 1);
     assert_eq!(client.outcome(12, &topic, 0).await, Err("INVALID_PRODUCER_EPOCH"));
+}
+
+async fn one_request_adds_all_its_partitions(broker: &Broker) {
+    if !broker.offers(ApiKey::Produce, PRODUCE_ADDS_PARTITIONS) {
+        return;
+    }
+    let (mut client, topic) = start(broker).await;
+    let topic = format!("{topic}-3");
+    client.connection.create_topic_with(&topic, 3, &[]).await;
+    let batch = || BatchOf::records(1).by(client.producer.0, client.producer.1, 0);
+    let mut request = client.produce_request(&topic, 0, batch().in_transaction());
+    for index in [2, 7] {
+        let other = client.produce_request(&topic, index, batch().in_transaction());
+        request.topic_data[0].partition_data.extend(other.topic_data[0].partition_data.clone());
+    }
+    let mut response = client.connection.call(12, &request).await;
+    let mut answers = response.responses.remove(0).partition_responses;
+    answers.sort_by_key(|answer| answer.index);
+    let errors: Vec<_> = answers.iter().map(|answer| ErrorCode::from(answer.error_code)).collect();
+    assert_eq!(errors, [ErrorCode::None, ErrorCode::None, ErrorCode::UnknownTopicOrPartition]);
+    let mut partitions = client.describe().await.topics.remove(0).partitions;
+    partitions.sort_unstable();
+    assert_eq!(partitions, [0, 2]);
 }
 
 async fn a_transactional_batch_needs_a_transactional_id(broker: &Broker) {

@@ -1,7 +1,13 @@
 //! The coordinator's side: InitProducerId, AddPartitionsToTxn, EndTxn, and what describes and lists transactions.
 
-use kafka_protocol::messages::{DescribeTransactionsRequest, ListTransactionsRequest, ProducerId};
+use kafka_protocol::messages::add_partitions_to_txn_request::{
+    AddPartitionsToTxnTopic, AddPartitionsToTxnTransaction,
+};
+use kafka_protocol::messages::{
+    AddPartitionsToTxnRequest, DescribeTransactionsRequest, ListTransactionsRequest, ProducerId,
+};
 use milena_protocol::{ApiKey, ErrorCode};
+use milena_testcontainers::KafkaVersion;
 
 use crate::support::*;
 use crate::transactional::*;
@@ -10,9 +16,11 @@ cases! {
     every_version_initialises_with_the_next_epoch,
     a_client_goes_on_by_its_epoch_and_others_are_fenced,
     initialising_aborts_the_transaction_of_the_client_before,
+    a_client_that_goes_on_in_its_transaction_aborts_it,
     timeouts_are_positive_and_within_the_brokers_limit,
     a_transaction_that_takes_too_long_is_aborted,
     every_version_adds_partitions,
+    many_transactions_are_added_to_at_once,
     a_missing_partition_fails_the_whole_addition,
     additions_are_checked_by_id_and_epoch,
     verification_tells_what_is_in_the_transaction,
@@ -76,6 +84,20 @@ async fn initialising_aborts_the_transaction_of_the_client_before(broker: &Broke
     assert_eq!(client.try_end(1, client.producer, true).await, Err(ErrorCode::InvalidProducerEpoch));
 }
 
+async fn a_client_that_goes_on_in_its_transaction_aborts_it(broker: &Broker) {
+    let topic = topic_of(broker, 1).await;
+    let mut client = Transactional::start(broker).await;
+    let (id, epoch) = client.producer;
+    client.begin(&topic).await;
+    let concurrent = Err(ErrorCode::ConcurrentTransactions);
+    assert_eq!(client.try_init(4, (id, epoch), 60_000).await, concurrent, "the abort is under way");
+    client.settle().await;
+    let again = client.try_init(4, (id, epoch), 60_000).await;
+    // With an epoch bump the abort remembers whose epoch it bumped; before, it looked like another client's.
+    let expected = if broker.is_at_least(KafkaVersion::V4_1_2) { Ok((id, epoch + 1)) } else { Err(FENCED) };
+    assert_eq!(again, expected);
+}
+
 async fn timeouts_are_positive_and_within_the_brokers_limit(broker: &Broker) {
     let mut client = Transactional::start(broker).await;
     for (timeout_ms, is_valid) in [(1, true), (900_000, true), (900_001, false), (0, false), (-1, false)] {
@@ -120,6 +142,38 @@ async fn every_version_adds_partitions(broker: &Broker) {
         let mut partitions = client.describe().await.topics.remove(0).partitions;
         partitions.sort_unstable();
         assert_eq!(partitions, [0, 2], "version {version}");
+    }
+}
+
+async fn many_transactions_are_added_to_at_once(broker: &Broker) {
+    let topic = topic_of(broker, 1).await;
+    let good = Transactional::start(broker).await;
+    let mut fenced = Transactional::start(broker).await;
+    fenced.producer.1 += 1;
+    let transaction = |client: &Transactional| {
+        let topics =
+            vec![AddPartitionsToTxnTopic::default().with_name(name(&topic)).with_partitions(vec![0])];
+        AddPartitionsToTxnTransaction::default()
+            .with_transactional_id(transactional_id(&client.id))
+            .with_producer_id(client.producer.0.into())
+            .with_producer_epoch(client.producer.1)
+            .with_topics(topics)
+    };
+    let request =
+        AddPartitionsToTxnRequest::default().with_transactions([&good, &fenced].map(transaction).to_vec());
+    let mut connection = broker.connect().await;
+    for version in broker.versions(ApiKey::AddPartitionsToTxn, 4..=5) {
+        let response = connection.call(version, &request).await;
+        let error_of = |id: &str| {
+            let mut results = response.results_by_transaction.iter();
+            let result = results.find(|result| *result.transactional_id.0 == *id).expect("each is answered");
+            ErrorCode::from(result.topic_results[0].results_by_partition[0].partition_error_code)
+        };
+        assert_eq!(
+            (error_of(&good.id), error_of(&fenced.id)),
+            (ErrorCode::None, FENCED),
+            "version {version}"
+        );
     }
 }
 
