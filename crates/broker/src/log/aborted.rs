@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn the_search_ends_where_everything_wanted_was_decided() {
+    fn what_begins_at_the_upper_bound_is_not_told() {
         let index = index([aborted(0, 3, 4), aborted(4, 6, 7)]);
         assert_eq!(found(&index, 0, 4), [0]);
         assert_eq!(found(&index, 0, 5), [0, 4]);

@@ -77,7 +77,8 @@ async fn a_batch_waits_a_moment_for_the_markers_of_the_transaction_before() {
 
 #[tokio::test]
 async fn markers_wait_for_a_leader() {
-    let broker = start(Cluster::builder()).await;
+    let hourly = ("transaction.abort.timed.out.transaction.cleanup.interval.ms", "3600000");
+    let broker = start(Cluster::builder().config(hourly.0, hourly.1)).await;
     let mut client = Transactional::start(&broker).await;
     client.begin_with_bump(TOPIC).await;
     broker.cluster().faults().lose_leader(TOPIC, 0);
