@@ -144,9 +144,12 @@ impl Cluster {
 
     /// Deletes a topic. False if there is none.
     pub fn delete_topic(&self, topic: &str) -> bool {
-        let is_deleted = self.shared.state_mut().delete_topic(topic).is_some();
+        let deleted = self.shared.state_mut().delete_topic(topic);
+        if let Some(topic) = &deleted {
+            self.shared.forget_offsets(&topic.name, topic.id);
+        }
         self.shared.seen.changed();
-        is_deleted
+        deleted.is_some()
     }
 
     /// A topic's id.

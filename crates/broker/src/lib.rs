@@ -26,7 +26,6 @@ mod cluster;
 mod config;
 mod fault;
 mod fetch;
-#[expect(dead_code, reason = "the handlers that use it follow")]
 mod group;
 mod inspect;
 mod log;

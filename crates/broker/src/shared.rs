@@ -2,6 +2,8 @@
 
 use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use milena_protocol::Uuid;
+
 use crate::NodeId;
 use crate::clock::Clock;
 use crate::fault::{Effect, FaultTable, Stage, Subject};
@@ -116,6 +118,11 @@ impl Shared {
         for partition in state.partitions() {
             partition.lock().log.producers_mut().expire(now_ms, expiration_ms);
         }
+    }
+
+    /// Forgets the offsets that groups have committed for a topic that was deleted.
+    pub(crate) fn forget_offsets(&self, topic: &str, topic_id: Uuid) {
+        self.groups.lock().offsets.topic_deleted(topic, topic_id);
     }
 
     pub(crate) fn expire_offsets(&self) {

@@ -30,7 +30,11 @@ impl Api for DeleteTopicsRequest {
         for (name, id) in self.named(context.version) {
             deletion.delete(name, id);
         }
-        DeleteTopicsResponse { responses: deletion.responses, ..Default::default() }.into()
+        let responses = deletion.responses;
+        for deleted in responses.iter().filter(|response| response.error_code.is_ok()) {
+            context.shared.forget_offsets(deleted.name.as_deref().unwrap_or_default(), deleted.topic_id);
+        }
+        DeleteTopicsResponse { responses, ..Default::default() }.into()
     }
 
     fn refuse(self, context: &RequestContext<'_>, error: ErrorCode) -> Reply<DeleteTopicsResponse> {

@@ -1,6 +1,4 @@
 //! What each API does, one file for each. Semantics are those of Kafka 4.3's `KafkaApis` and `ControllerApis`.
-//!
-//! Groups have no handlers yet, and so their APIs are not offered.
 
 mod acls;
 mod add_offsets_to_txn;
@@ -13,10 +11,12 @@ mod consumer_group_heartbeat;
 mod create_partitions;
 mod create_topics;
 mod delegation_tokens;
+mod delete_groups;
 mod delete_records;
 mod delete_topics;
 mod describe_cluster;
 mod describe_configs;
+mod describe_groups;
 mod describe_producers;
 mod describe_quorum;
 mod describe_topic_partitions;
@@ -25,18 +25,26 @@ mod elect_leaders;
 mod end_txn;
 mod fetch;
 mod find_coordinator;
+mod heartbeat;
 mod init_producer_id;
+mod join_group;
 mod leaders;
+mod leave_group;
 mod list_config_resources;
+mod list_groups;
 mod list_offsets;
 mod list_transactions;
 mod log_dirs;
 mod metadata;
+mod offset_commit;
+mod offset_delete;
+mod offset_fetch;
 mod offset_for_leader_epoch;
 mod partition_reassignments;
 mod produce;
 mod quorum_membership;
 mod sasl;
+mod sync_group;
 mod txn_offset_commit;
 mod update_features;
 mod user_scram_credentials;

@@ -231,6 +231,7 @@ impl Faults {
         let mut state = self.shared.state_mut();
         let configs = state.configs().topic_overrides(topic).clone();
         let old = state.delete_topic(topic)?;
+        self.shared.forget_offsets(&old.name, old.id);
         let replicas =
             |partition: &Arc<Partition>| (partition.index, partition.lock().leadership.replicas.clone());
         let new = NewTopic {
@@ -350,8 +351,9 @@ impl FaultBuilder {
 
     /// Only what these requests want of this topic, whatever the partition.
     ///
-    /// Requests that name partitions: Produce, Fetch, ListOffsets, OffsetForLeaderEpoch, DeleteRecords,
-    /// DescribeProducers, WriteTxnMarkers; and what Metadata and DescribeTopicPartitions tell of the topic.
+    /// Requests that name partitions: Produce, Fetch, ListOffsets, OffsetForLeaderEpoch, DeleteRecords, OffsetCommit,
+    /// OffsetFetch, OffsetDelete, DescribeProducers, WriteTxnMarkers; and what Metadata and DescribeTopicPartitions
+    /// tell of the topic.
     pub fn topic(mut self, topic: &str) -> PartFaultBuilder {
         self.scope.topic = Some(topic.to_owned());
         PartFaultBuilder { inner: self }

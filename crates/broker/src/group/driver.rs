@@ -3,11 +3,11 @@
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use milena_protocol::ErrorCode;
+use milena_protocol::{ByteStr, ErrorCode};
 use tokio::select;
 use tokio::sync::{Notify, oneshot};
 
-use super::{Groups, Tenure};
+use super::{GroupListing, Groups, Tenure};
 use crate::fetch::FetchWait;
 use crate::node::RequestContext;
 use crate::rng::Rng;
@@ -135,6 +135,17 @@ impl<'a> RequestContext<'a> {
         let mut groups = self.shared.groups.lock();
         groups.enter(group_id, Some(tenure), self.shared.clock.moment());
         Ok(groups)
+    }
+
+    /// The groups that this node coordinates, in the order of their ids.
+    pub(crate) fn listed_groups(&self) -> Vec<(ByteStr, GroupListing)> {
+        let state = self.shared.state();
+        let is_own = |group_id: &str| {
+            tenure(self.shared, &state, group_id).is_some_and(|tenure| tenure.node == self.node.id)
+        };
+        let groups = self.shared.groups.lock();
+        let own = groups.iter().filter(|(group_id, _)| is_own(group_id));
+        own.map(|(group_id, group)| (group_id.clone(), group.listing())).collect()
     }
 
     /// Waits for a group to fill a slot. `None` when the client has hung up, or the group is gone without an answer.

@@ -34,7 +34,7 @@ const GIVEN_KAFKA: &str = "MILENA_CONFORMANCE_BOOTSTRAP";
 /// A generous limit: reached only when something hangs.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-/// What a case talks to: one node with Kafka's defaults, whose id is 1.
+/// What a case talks to: one node, whose id is 1, with Kafka's defaults but no waiting for more members of new groups.
 pub(crate) struct Broker {
     /// Ours; `None` when it is a real Kafka.
     embedded: Option<Cluster>,
@@ -50,7 +50,9 @@ impl Broker {
         match std::env::var(GIVEN_KAFKA) {
             Ok(address) => Self::of(None, address, KafkaVersion::LATEST).await,
             Err(_) => {
-                let cluster = Cluster::builder().start().await.expect("starts");
+                // As the real ones are started: three seconds of waiting for more members are long in a test.
+                let builder = Cluster::builder().config("group.initial.rebalance.delay.ms", "0");
+                let cluster = builder.start().await.expect("starts");
                 let address = cluster.bootstrap();
                 Self::of(Some(cluster), address, KafkaVersion::LATEST).await
             }

@@ -40,19 +40,17 @@ const FEATURES: [(&str, i16, i16, i16); 7] = [
 ];
 
 /// What the embedded broker does not offer, by reason.
-const NOT_OFFERED: [(&str, &[i16]); 3] = [
-    ("groups are under way", &[8, 9, 11, 12, 13, 14, 15, 16, 42, 47, 68, 69]),
+const NOT_OFFERED: [(&str, &[i16]); 2] = [
     ("share groups are a later issue", &[76, 77, 78, 79, 83, 84, 85, 86, 87, 90, 91, 92]),
     ("groups of Kafka Streams are a later issue", &[80, 81, 88, 89]),
 ];
 
 /// Features that the embedded broker does not have, with the reason.
-const WITHOUT: [(&str, &str); 4] = [
+const WITHOUT: [(&str, &str); 3] = [
     (
         "eligible.leader.replicas.version",
         "replicas share one log: none can be eligible without being in sync",
     ),
-    ("group.version", "groups are under way"),
     ("share.version", "share groups are a later issue"),
     ("streams.version", "groups of Kafka Streams are a later issue"),
 ];

@@ -16,7 +16,7 @@ cases! {
     write_txn_markers_2,
 }
 
-async fn call<R: Request>(connection: &mut Connection, version: i16, request: &R) -> R::Response {
+pub(super) async fn call<R: Request>(connection: &mut Connection, version: i16, request: &R) -> R::Response {
     let frame = encode_request(77, Some("own"), version, request).expect("encodes");
     connection.send_raw(&frame.to_bytes()).await;
     let answer = connection.receive_frame().await.expect("an answer");

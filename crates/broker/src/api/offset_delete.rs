@@ -1,0 +1,78 @@
+//! OffsetDelete (KIP-496; Java: `KafkaApis.handleOffsetDeleteRequest`, `OffsetMetadataManager.deleteOffsets`).
+
+use milena_protocol::ErrorCode;
+use milena_protocol::messages::offset_delete_request::{
+    OffsetDeleteRequestPartition, OffsetDeleteRequestTopic,
+};
+use milena_protocol::messages::offset_delete_response::{
+    OffsetDeleteResponsePartition, OffsetDeleteResponseTopic,
+};
+use milena_protocol::messages::{OffsetDeleteRequest, OffsetDeleteResponse};
+
+use super::Api;
+use crate::group::{Group, Groups};
+use crate::node::{Reply, RequestContext};
+use crate::state::ClusterState;
+
+impl Api for OffsetDeleteRequest {
+    async fn handle(self, context: &RequestContext<'_>) -> Reply<OffsetDeleteResponse> {
+        if self.group_id.is_empty() {
+            return self.refuse(context, ErrorCode::InvalidGroupId);
+        }
+        let state = context.shared.state();
+        let mut groups = match context.groups(&state, &self.group_id) {
+            Ok(groups) => groups,
+            Err(error) => return self.refuse(context, error),
+        };
+        let checked = groups.get(&self.group_id).ok_or(ErrorCode::GroupIdNotFound);
+        if let Err(error) = checked.and_then(Group::check_offset_delete) {
+            return self.refuse(context, error);
+        }
+        let mut work = Deletion { context, state: &state, groups: &mut groups, group_id: &self.group_id };
+        let topics = self.topics.iter().map(|topic| work.delete(topic)).collect();
+        OffsetDeleteResponse { topics, ..Default::default() }.into()
+    }
+
+    fn refuse(self, _: &RequestContext<'_>, error_code: ErrorCode) -> Reply<OffsetDeleteResponse> {
+        OffsetDeleteResponse { error_code, ..Default::default() }.into()
+    }
+}
+
+struct Deletion<'a> {
+    context: &'a RequestContext<'a>,
+    state: &'a ClusterState,
+    groups: &'a mut Groups,
+    group_id: &'a str,
+}
+
+impl Deletion<'_> {
+    fn delete(&mut self, topic: &OffsetDeleteRequestTopic) -> OffsetDeleteResponseTopic {
+        let is_subscribed =
+            self.groups.get(self.group_id).is_some_and(|group| group.is_subscribed_to(&topic.name));
+        let answer = |partition: &OffsetDeleteRequestPartition| OffsetDeleteResponsePartition {
+            partition_index: partition.partition_index,
+            error_code: self
+                .delete_partition(&topic.name, partition.partition_index, is_subscribed)
+                .err()
+                .unwrap_or(ErrorCode::None),
+        };
+        OffsetDeleteResponseTopic {
+            name: topic.name.clone(),
+            partitions: topic.partitions.iter().map(answer).collect(),
+        }
+    }
+
+    fn delete_partition(
+        &mut self,
+        topic: &str,
+        partition: i32,
+        is_subscribed: bool,
+    ) -> Result<(), ErrorCode> {
+        self.context.partition(self.state.topic(topic), partition)?;
+        if is_subscribed {
+            return Err(ErrorCode::GroupSubscribedToTopic);
+        }
+        self.groups.offsets.delete(self.group_id, topic, partition);
+        Ok(())
+    }
+}
