@@ -1,7 +1,10 @@
 //! `milena broker`: a Kafka-compatible cluster in this process, for as long as the command runs.
 
+use std::sync::Arc;
+
 use clap::Args;
 use milena::broker::{Cluster, StartError, TopicSpec};
+use milena_control::ControlPort;
 
 use crate::args;
 use crate::failure::Failure;
@@ -28,11 +31,17 @@ pub(crate) struct BrokerArgs {
     /// Sets a broker's configuration by Kafka's name, such as num.partitions=3. May be repeated.
     #[arg(short, long = "conf", value_name = "KEY=VALUE")]
     configs: Vec<String>,
+
+    /// Opens a control port on 127.0.0.1, by which tests in any language kill nodes, move leaders and have requests fail over HTTP; GET
+    /// /openapi.json describes it. Port 0 takes a free port. The second line tells where: control=http://HOST:PORT
+    #[arg(long, value_name = "[127.0.0.1:]PORT")]
+    control: Option<String>,
 }
 
 const EXAMPLES: &[(&str, &str)] = &[
     ("At Kafka's usual port, with a topic", "milena broker -t orders:6"),
     ("Three nodes at free ports; the first line tells where", "milena broker -l 0 -n 3 -t orders:6:3"),
+    ("Three nodes that can be broken on purpose", "milena broker -n 3 --control 9644"),
     (
         "A compacted topic, and three partitions for topics that come later",
         "milena broker -t users:1:1,cleanup.policy=compact -c num.partitions=3",
@@ -42,7 +51,7 @@ const EXAMPLES: &[(&str, &str)] = &[
 /// Runs until a signal comes, which is the ordinary end.
 pub(crate) async fn run(args: BrokerArgs, interrupt: &mut Interrupt) -> Result<(), Failure> {
     let mut builder = Cluster::builder().nodes(args.nodes);
-    match port(&args.listen)? {
+    match port("--listen", &args.listen)? {
         0 => {}
         port => builder = builder.port(port),
     }
@@ -59,22 +68,41 @@ pub(crate) async fn run(args: BrokerArgs, interrupt: &mut Interrupt) -> Result<(
         }
         error => Failure::usage(error),
     })?;
+    let cluster = Arc::new(cluster);
+    let control = match &args.control {
+        Some(listen) => Some(open_control(&cluster, listen).await?),
+        None => None,
+    };
     print_line(&format!("bootstrap={}", cluster.bootstrap()))?;
+    if let Some(control) = &control {
+        print_line(&format!("control=http://{}", control.address()))?;
+    }
     eprintln!("records are kept in memory only; Ctrl-C ends");
     interrupt.wait().await;
-    cluster.shutdown().await;
+    drop(control);
+    // A command that is being carried out may still hold the cluster; it is stopped all the same.
+    for node in cluster.nodes() {
+        cluster.faults().kill_unnoticed(node).await;
+    }
     Ok(())
 }
 
+async fn open_control(cluster: &Arc<Cluster>, listen: &str) -> Result<ControlPort, Failure> {
+    let port = port("--control", listen)?;
+    ControlPort::open(cluster.clone(), port).await.map_err(|error| {
+        Failure::Operation(format!("cannot listen at {listen}: {error}; another port: --control"))
+    })
+}
+
 /// The port of `PORT`, `:PORT`, `127.0.0.1:PORT` or `localhost:PORT`.
-fn port(listen: &str) -> Result<u16, Failure> {
+fn port(option: &str, listen: &str) -> Result<u16, Failure> {
     let (host, port) = listen.rsplit_once(':').unwrap_or(("", listen));
     if !["", "127.0.0.1", "localhost"].contains(&host) {
         return Err(Failure::Usage(format!(
-            "--listen {listen}: the broker is for this machine only; use 127.0.0.1"
+            "{option} {listen}: the broker is for this machine only; use 127.0.0.1"
         )));
     }
-    port.parse().map_err(|_| Failure::Usage(format!("--listen {listen}: {port:?} is no port")))
+    port.parse().map_err(|_| Failure::Usage(format!("{option} {listen}: {port:?} is no port")))
 }
 
 /// Reads `NAME[:PARTITIONS[:REPLICATION]][,KEY=VALUE...]`.
@@ -123,12 +151,12 @@ mod tests {
 
     #[test]
     fn it_listens_on_this_machine_only() {
-        assert_eq!(port("127.0.0.1:9092").unwrap(), 9092);
-        assert_eq!(port("localhost:9093").unwrap(), 9093);
-        assert_eq!(port(":0").unwrap(), 0);
-        assert_eq!(port("9094").unwrap(), 9094);
-        assert!(usage(port("0.0.0.0:9092")).contains("this machine only"));
-        assert!(usage(port("127.0.0.1:x")).contains("no port"));
+        assert_eq!(port("--listen", "127.0.0.1:9092").unwrap(), 9092);
+        assert_eq!(port("--listen", "localhost:9093").unwrap(), 9093);
+        assert_eq!(port("--listen", ":0").unwrap(), 0);
+        assert_eq!(port("--listen", "9094").unwrap(), 9094);
+        assert!(usage(port("--listen", "0.0.0.0:9092")).contains("this machine only"));
+        assert!(usage(port("--listen", "127.0.0.1:x")).contains("no port"));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! `milena broker`.
 
-use std::net::TcpListener;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 
 use crate::support::{Broker, milena};
 
@@ -39,4 +40,23 @@ fn a_port_that_is_taken_is_1() {
     let listen = taken.local_addr().unwrap().to_string();
     let stderr = milena(&["broker", "--listen", &listen]).failure(1);
     assert!(stderr.contains(&listen) && stderr.contains("--listen"), "{stderr}");
+}
+
+#[test]
+fn a_control_port_kills_nodes_over_http() {
+    let mut broker = Broker::start(&["-n", "3", "--control", "0"]);
+    let line = broker.process.line();
+    let control = line.strip_prefix("control=http://").expect("it tells where the control port is");
+    let call = |request: &str| {
+        let mut stream = TcpStream::connect(control).unwrap();
+        stream.write_all(format!("{request} HTTP/1.0\r\n\r\n").as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    };
+    assert!(call("GET /openapi.json").contains("/v1/nodes/{node}/kill"));
+    assert!(call("POST /v1/nodes/2/kill").contains(" 204 "));
+    let second = broker.bootstrap.split(',').nth(1).unwrap();
+    assert!(TcpStream::connect(second).is_err());
+    assert!(call("GET /v1/cluster").contains("\"running\":false"));
 }
