@@ -76,19 +76,19 @@ async fn world(nodes: usize) -> World {
 /// A consumer at the beginning of both partitions, and how often its connector is to panic at node 1.
 async fn consumer_that_panics_connecting(world: &World) -> (Consumer, Arc<AtomicU32>) {
     let left = Arc::new(AtomicU32::new(0));
-    let address = world.cluster.address(1).unwrap().to_string();
+    let address = world.cluster.address(1).expect("it has one").to_string();
     let connector = Panicking { dialer: world.cluster.dialer(), address, left: left.clone() };
     let env = Env::builder().connector(connector).seed(1).build();
-    let config = ClientConfig::new(Address::parse_list(&world.cluster.bootstrap()).unwrap());
-    let client = Client::connect(config, env).await.unwrap();
-    (Consumer::new(client, strict()).unwrap(), left)
+    let config = ClientConfig::new(Address::parse_list(&world.cluster.bootstrap()).expect("it is a list"));
+    let client = Client::connect(config, env).await.expect("it connects");
+    (Consumer::new(client, strict()).expect("the configuration is valid"), left)
 }
 
 fn read_from_the_beginning(consumer: &mut Consumer) {
     let partitions = [tp("t", 0), tp("t", 1)];
     consumer.assign(partitions.clone());
     for partition in &partitions {
-        consumer.seek(partition, 0).unwrap();
+        consumer.seek(partition, 0).expect("it is assigned");
     }
 }
 
