@@ -20,6 +20,8 @@ pub(crate) enum NodeAction {
     ResumeReading,
     Disconnect,
     ExpireFetchSessions,
+    HoldTransactionMarkers,
+    ReleaseTransactionMarkers,
 }
 
 impl NodeAction {
@@ -35,6 +37,8 @@ impl NodeAction {
             "resume-reading" => Self::ResumeReading,
             "disconnect" => Self::Disconnect,
             "expire-fetch-sessions" => Self::ExpireFetchSessions,
+            "hold-transaction-markers" => Self::HoldTransactionMarkers,
+            "release-transaction-markers" => Self::ReleaseTransactionMarkers,
             _ => return None,
         })
     }
@@ -177,6 +181,8 @@ pub(crate) async fn on_node(
         NodeAction::ResumeReading => faults.resume_reading(node),
         NodeAction::Disconnect => faults.disconnect(node).await,
         NodeAction::ExpireFetchSessions => faults.expire_fetch_sessions(node),
+        NodeAction::HoldTransactionMarkers => faults.hold_transaction_markers(node),
+        NodeAction::ReleaseTransactionMarkers => faults.release_transaction_markers(node),
     }
     Ok(Answer::done())
 }

@@ -59,6 +59,11 @@ async fn version_1(
             controlled.cluster.faults().run_retention();
             Ok(Answer::done())
         }
+        ["transactions", "expire"] => {
+            only(method, &Method::POST)?;
+            controlled.cluster.faults().expire_transactions();
+            Ok(Answer::done())
+        }
         ["faults"] => faults(controlled, method, body),
         ["faults", id] => fault(controlled, method, number(id)?),
         _ => Err(nothing_at(&path.join("/"))),

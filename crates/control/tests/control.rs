@@ -82,6 +82,8 @@ async fn nodes_die_and_come_back() {
         "resume-reading",
         "disconnect",
         "expire-fetch-sessions",
+        "hold-transaction-markers",
+        "release-transaction-markers",
         "stop",
     ] {
         controlled.done(&format!("/v1/nodes/2/{action}"), json!({})).await;
@@ -114,6 +116,7 @@ async fn partitions_get_other_leaders() {
     assert_ne!(cluster.topic_id("orders"), before);
     controlled.done("/v1/clock", json!({ "by_ms": 60_000 })).await;
     controlled.done("/v1/retention", json!({})).await;
+    controlled.done("/v1/transactions/expire", json!({})).await;
 }
 
 /// Asks for ApiVersions, whose answer begins with its length, the correlation id and the error code.
