@@ -27,12 +27,14 @@ fn heartbeat(
     if state.features().level(GROUP_VERSION) < 1 {
         return Err(GroupError::of(ErrorCode::UnsupportedVersion));
     }
-    let settings = Settings::of_broker(&state.settings().groups.consumer);
+    let overrides = state.configs().group_overrides(&request.group_id);
+    let settings = Settings::of_group(&state.settings().groups.consumer, overrides);
     check_heartbeat(request, context.version, &settings.assignors)?;
     let mut groups = context.groups(&state, &request.group_id).map_err(GroupError::of)?;
     let client = Client { client_id: context.client_id, host: context.client_host };
-    let now_ms = context.shared.clock.moment().elapsed_ms;
-    groups.consumer_heartbeat(request, client, &Surroundings { now_ms, settings: &settings, topics: &*state })
+    let now = context.shared.clock.moment();
+    let around = Surroundings { now_ms: now.elapsed_ms, settings: &settings, topics: &*state };
+    groups.consumer_heartbeat(request, client, &around, now, &state.settings().groups)
 }
 
 fn refused(error: GroupError) -> ConsumerGroupHeartbeatResponse {

@@ -34,7 +34,7 @@ impl Api for JoinGroupRequest {
                 client_host: context.client_host,
                 api_version: context.version,
             };
-            groups.join(&self, client, slot, context.shared.clock.moment(), settings);
+            groups.join(&self, client, slot, context.shared.clock.moment(), settings, &*state);
         }
         context.shared.seen.changed();
         match context.answer_of_group(&self.group_id, answer).await {

@@ -23,7 +23,10 @@ impl Api for SyncGroupRequest {
         {
             let state = context.shared.state();
             match context.groups(&state, &self.group_id) {
-                Ok(mut groups) => groups.sync(&self, slot, context.shared.clock.moment()),
+                Ok(mut groups) => {
+                    let settings = &state.settings().groups;
+                    groups.sync(&self, slot, context.shared.clock.moment(), settings, &*state);
+                }
                 Err(error) => return SyncGroupResponse { error_code: error, ..Default::default() }.into(),
             }
         }

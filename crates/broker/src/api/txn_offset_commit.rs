@@ -87,19 +87,26 @@ fn commit_pending(
         is_transactional: true,
         api_version: context.version,
     };
-    groups.begin_offset_commit(&request.group_id, by, now).map_err(|error| match error {
+    let as_generation = |error| match error {
         ErrorCode::StaleMemberEpoch => ErrorCode::IllegalGeneration,
         error => error,
-    })?;
+    };
+    let check = groups.begin_offset_commit(&request.group_id, by, now).map_err(as_generation)?;
     // What is kept must not pin the frame in which it came.
     let group_id = request.group_id.detached();
     let metadata_max = state.settings().groups.offset_metadata_max;
+    let is_valid = |topic: &TxnOffsetCommitRequestTopic, partition: &TxnOffsetCommitRequestPartition| {
+        exists.contains(&place(topic, partition)) && has_valid_metadata(partition, metadata_max)
+    };
+    for topic in &request.topics {
+        let topic_id = state.topic(&topic.name).map_or(Uuid::ZERO, |topic| topic.id);
+        for partition in topic.partitions.iter().filter(|partition| is_valid(topic, partition)) {
+            check.partition(&topic_id, partition.partition_index).map_err(as_generation)?;
+        }
+    }
     for topic in &request.topics {
         let name = topic.name.detached();
-        for partition in &topic.partitions {
-            if !exists.contains(&place(topic, partition)) || !has_valid_metadata(partition, metadata_max) {
-                continue;
-            }
+        for partition in topic.partitions.iter().filter(|partition| is_valid(topic, partition)) {
             let metadata = partition.committed_metadata.as_ref().map(ByteStr::detached);
             let offset = CommittedOffset {
                 offset: partition.committed_offset,

@@ -37,7 +37,6 @@
 //!   [`Offsets::commit_pending`] and [`Offsets::complete`].
 
 mod classic;
-#[expect(dead_code, reason = "members that speak the classic protocol follow")]
 pub(crate) mod consumer;
 mod driver;
 mod offsets;
@@ -129,7 +128,10 @@ impl Group {
     pub(crate) fn handle_timeout(&mut self, now: Moment, settings: &GroupSettings) {
         match self {
             Self::Classic(group) => group.handle_timeout(now, settings),
-            Self::Consumer(group) => group.handle_timeout(now.elapsed_ms),
+            Self::Consumer(group) => {
+                group.handle_timeout(now.elapsed_ms);
+                self.maybe_downgrade(now, settings);
+            }
         }
     }
 

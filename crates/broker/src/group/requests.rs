@@ -8,6 +8,7 @@ use milena_protocol::messages::{
 use milena_protocol::{ByteStr, ErrorCode};
 
 use super::classic::{join_refused, sync_refused};
+use super::consumer::{Settings, Surroundings, Topics};
 use super::{ClassicGroup, Group, Groups, JoiningClient, Slot};
 use crate::clock::Moment;
 use crate::config::GroupSettings;
@@ -21,16 +22,15 @@ impl Groups {
         slot: Slot<JoinGroupResponse>,
         now: Moment,
         settings: &GroupSettings,
+        topics: &dyn Topics,
     ) {
         let has_room = self.has_room();
         self.update(&request.group_id, |group, rng| {
-            // An empty group of the other protocol is as good as none.
-            let is_new = match group {
-                Some(Group::Classic(_)) => false,
-                Some(Group::Consumer(group)) => group.is_empty(),
-                None => true,
-            };
-            if is_new {
+            // An empty group changes its kind with the next member.
+            if matches!(group, Some(Group::Consumer(group)) if group.is_empty()) {
+                *group = None;
+            }
+            if group.is_none() {
                 let error_code = match request.member_id.is_empty() {
                     false => ErrorCode::UnknownMemberId,
                     true if !has_room => ErrorCode::CoordinatorNotAvailable,
@@ -40,21 +40,37 @@ impl Groups {
                     let _ = slot.send(join_refused(request.member_id.detached(), error_code));
                     return;
                 }
-                *group = Some(Group::Classic(ClassicGroup::new(now)));
             }
-            if let Some(Group::Classic(group)) = group {
-                group.handle_join(request, client, slot, rng, now, settings);
-            } else {
-                let _ = slot.send(join_refused(ByteStr::new(), ErrorCode::InconsistentGroupProtocol));
+            match group.get_or_insert_with(|| Group::Classic(ClassicGroup::new(now))) {
+                Group::Classic(classic) => classic.handle_join(request, client, slot, rng, now, settings),
+                Group::Consumer(consumers) => {
+                    let own = Settings::of_broker(&settings.consumer);
+                    let around = Surroundings { now_ms: now.elapsed_ms, settings: &own, topics };
+                    let new_member_id = rng.uuid().to_string().into();
+                    let _ = slot.send(consumers.join_classic(request, new_member_id, client, &around));
+                    group.iter_mut().for_each(|group| group.maybe_downgrade(now, settings));
+                }
             }
         });
     }
 
     /// A member of the classic protocol wants its assignment.
-    pub(crate) fn sync(&mut self, request: &SyncGroupRequest, slot: Slot<SyncGroupResponse>, now: Moment) {
+    pub(crate) fn sync(
+        &mut self,
+        request: &SyncGroupRequest,
+        slot: Slot<SyncGroupResponse>,
+        now: Moment,
+        settings: &GroupSettings,
+        topics: &dyn Topics,
+    ) {
         self.update(&request.group_id, |group, _| match group {
             Some(Group::Classic(group)) => group.handle_sync(request, slot, now),
-            Some(Group::Consumer(_)) | None => {
+            Some(Group::Consumer(group)) => {
+                let own = Settings::of_broker(&settings.consumer);
+                let around = Surroundings { now_ms: now.elapsed_ms, settings: &own, topics };
+                let _ = slot.send(group.sync_classic(request, &around).unwrap_or_else(sync_refused));
+            }
+            None => {
                 let _ = slot.send(sync_refused(ErrorCode::UnknownMemberId));
             }
         });
@@ -64,7 +80,8 @@ impl Groups {
     pub(crate) fn heartbeat(&mut self, request: &HeartbeatRequest, now: Moment) -> Result<(), ErrorCode> {
         self.update(&request.group_id, |group, _| match group {
             Some(Group::Classic(group)) => group.handle_heartbeat(request, now),
-            Some(Group::Consumer(_)) | None => Err(ErrorCode::UnknownMemberId),
+            Some(Group::Consumer(group)) => group.heartbeat_classic(request, now.elapsed_ms),
+            None => Err(ErrorCode::UnknownMemberId),
         })
     }
 
@@ -78,7 +95,12 @@ impl Groups {
     ) -> Vec<Result<(), ErrorCode>> {
         self.update(group_id, |group, _| match group {
             Some(Group::Classic(group)) => group.handle_leave(members, now, settings),
-            Some(Group::Consumer(_)) | None => vec![Err(ErrorCode::UnknownMemberId); members.len()],
+            Some(Group::Consumer(consumers)) => {
+                let removed = consumers.remove_members(members);
+                group.iter_mut().for_each(|group| group.maybe_downgrade(now, settings));
+                removed
+            }
+            None => vec![Err(ErrorCode::UnknownMemberId); members.len()],
         })
     }
 

@@ -14,6 +14,7 @@
 
 mod join;
 mod member;
+mod migrate;
 mod rebalance;
 mod requests;
 mod subscription;
@@ -27,6 +28,7 @@ use milena_protocol::messages::{JoinGroupResponse, SyncGroupResponse};
 use milena_protocol::{ByteStr, ErrorCode};
 
 pub(crate) use join::JoiningClient;
+pub(in crate::group) use migrate::Migrant;
 
 use super::{Committer, GroupListing, OffsetExpiry, Slot, Timers};
 use crate::clock::Moment;

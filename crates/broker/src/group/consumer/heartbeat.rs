@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use milena_protocol::messages::consumer_group_heartbeat_request as request;
 use milena_protocol::messages::consumer_group_heartbeat_response::{Assignment, TopicPartitions};
+use milena_protocol::messages::leave_group_request::MemberIdentity;
 use milena_protocol::messages::{ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse};
 use milena_protocol::{ByteStr, ErrorCode};
 
@@ -115,6 +116,20 @@ impl ConsumerGroup {
             if request.member_id.is_empty() { new_member_id } else { request.member_id.detached() };
         let Found { member: before, replaces } = self.find(request, member_id, owned.as_ref())?;
         let updated = updated(&before, request, client);
+        let after = self.take_in(before.clone(), replaces, updated, owned.as_ref(), around)?;
+        Ok(answer(request, &before, &after, around.settings.heartbeat_interval_ms))
+    }
+
+    /// Takes in what a member says of itself, and takes it a step towards its target. Refused, it leaves the group as
+    /// it was.
+    pub(super) fn take_in(
+        &mut self,
+        before: Member,
+        replaces: Option<ByteStr>,
+        updated: Member,
+        owned: Option<&Partitions>,
+        around: &Surroundings<'_>,
+    ) -> Result<Member, GroupError> {
         let (regex_change, resolution_is_due) = self.regex_change(&before, &updated, around)?;
 
         if let Some(old_member_id) = replaces {
@@ -129,14 +144,13 @@ impl ConsumerGroup {
         self.look_at_topics(names_changed || regex_change == RegexChange::ChangedAndResolved, around.topics);
         self.update_target(around);
         let subscription_changed = names_changed || regex_change != RegexChange::None;
-        let after = self.reconcile(updated, subscription_changed, owned.as_ref(), around);
+        let after = self.reconcile(updated, subscription_changed, owned, around);
         self.session_timeout_ms = around.settings.session_timeout_ms;
         self.schedule_session(&after, around.now_ms);
-        let response = answer(request, &before, &after, around.settings.heartbeat_interval_ms);
         if resolution_is_due {
             self.resolve_regexes(around);
         }
-        Ok(response)
+        Ok(after)
     }
 
     /// Works on a heartbeat that leaves.
@@ -161,6 +175,25 @@ impl ConsumerGroup {
             member_epoch: request.member_epoch,
             ..Default::default()
         })
+    }
+
+    /// Removes members as LeaveGroup asks for: an administrator may name an instance without its member id
+    /// (Java: `classicGroupLeaveToConsumerGroup`). Says of each whether it is removed.
+    pub(crate) fn remove_members(&mut self, members: &[MemberIdentity]) -> Vec<Result<(), ErrorCode>> {
+        let find = |identity: &MemberIdentity| match &identity.group_instance_id {
+            None => self.member(&identity.member_id).map(|member| member.member_id.clone()),
+            Some(instance_id) if identity.member_id.is_empty() => {
+                let member = self.static_member(instance_id).map(|member| member.member_id.clone());
+                member.ok_or_else(|| GroupError::of(ErrorCode::UnknownMemberId))
+            }
+            Some(instance_id) => {
+                self.known_instance(instance_id, &identity.member_id).map(|member| member.member_id.clone())
+            }
+        };
+        let found: Vec<Result<ByteStr, GroupError>> = members.iter().map(find).collect();
+        let member_ids: Vec<ByteStr> = found.iter().flatten().cloned().collect();
+        self.fence(&member_ids);
+        found.into_iter().map(|found| found.map(drop).map_err(|error| error.code)).collect()
     }
 
     /// When time will do something next.
@@ -195,7 +228,7 @@ impl ConsumerGroup {
         }
     }
 
-    fn check_room(&self, member_id: &str, members_max: usize) -> Result<(), GroupError> {
+    pub(super) fn check_room(&self, member_id: &str, members_max: usize) -> Result<(), GroupError> {
         if self.members.len() >= members_max && !self.members.contains_key(member_id) {
             let message =
                 format!("The consumer group has reached its maximum capacity of {members_max} members.");
@@ -237,8 +270,7 @@ impl ConsumerGroup {
             );
             return Err(GroupError::new(ErrorCode::UnreleasedInstanceId, message));
         }
-        let member = Member { member_id, member_epoch: 0, previous_member_epoch: 0, ..existing.clone() };
-        Ok(Found { member, replaces: Some(existing.member_id.clone()) })
+        Ok(Found { member: existing.successor(member_id), replaces: Some(existing.member_id.clone()) })
     }
 
     /// The static member of this instance id, which must have this member id.
@@ -286,10 +318,10 @@ impl ConsumerGroup {
         next
     }
 
-    fn schedule_session(&mut self, member: &Member, now_ms: i64) {
+    pub(super) fn schedule_session(&mut self, member: &Member, now_ms: i64) {
         let timeout_ms = match &member.protocol {
             Protocol::Consumer => self.session_timeout_ms,
-            Protocol::Classic { session_timeout_ms, .. } => i64::from(*session_timeout_ms),
+            Protocol::Classic { session_timeout_ms, .. } => *session_timeout_ms,
         };
         self.timers.schedule(Timer::Session(member.member_id.clone()), now_ms.saturating_add(timeout_ms));
     }

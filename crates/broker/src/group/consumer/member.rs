@@ -65,19 +65,29 @@ pub(crate) enum Protocol {
     #[default]
     Consumer,
     /// JoinGroup and SyncGroup: a member that has not been upgraded yet.
-    Classic { session_timeout_ms: i32, protocols: Vec<ClassicProtocol> },
-}
-
-/// A client-side assignor of a member that speaks the classic protocol, with its subscription.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct ClassicProtocol {
-    pub(crate) name: ByteStr,
-    pub(crate) metadata: Bytes,
+    Classic {
+        session_timeout_ms: i64,
+        /// Its client-side assignors and its subscription for each, the preferred first.
+        protocols: Vec<(ByteStr, Bytes)>,
+    },
 }
 
 impl Member {
     pub(crate) fn new(member_id: ByteStr) -> Self {
         Self { member_id, previous_member_epoch: -1, rebalance_timeout_ms: -1, ..Self::default() }
+    }
+
+    /// Who comes in the place of this static member, with what it holds.
+    pub(crate) fn successor(&self, member_id: ByteStr) -> Self {
+        Self { member_id, member_epoch: 0, previous_member_epoch: 0, ..self.clone() }
+    }
+
+    /// The assignor that it is told was chosen, and its subscription. Nobody asks it to assign.
+    pub(crate) fn chosen_protocol(&self) -> Option<&(ByteStr, Bytes)> {
+        match &self.protocol {
+            Protocol::Consumer => None,
+            Protocol::Classic { protocols, .. } => protocols.first(),
+        }
     }
 
     /// Whether it has what the target assignment of this epoch gives it.
@@ -126,11 +136,6 @@ impl Member {
         }
         left
     }
-}
-
-/// Without the epochs.
-pub(crate) fn without_epochs(held: &HeldPartitions) -> Partitions {
-    held.iter().map(|(topic, partitions)| (*topic, partitions.keys().copied().collect())).collect()
 }
 
 /// All with one epoch.

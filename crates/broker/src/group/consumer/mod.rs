@@ -16,12 +16,16 @@
 //! | `assignor` | who is to have what |
 //! | `offsets` | who may commit and fetch offsets |
 //! | `describe` | what is told of a group |
+//! | `classic` | members that still speak the classic protocol |
+//! | `migrate` | classic groups that become consumer groups, and back |
 //! | `requests` | requests to groups that may not exist, or be of another kind |
 
 mod assignor;
+mod classic;
 mod describe;
 mod heartbeat;
 mod member;
+mod migrate;
 mod offsets;
 mod reconcile;
 mod regex;
@@ -40,7 +44,7 @@ pub(crate) use offsets::CommitCheck;
 pub(crate) use state::ConsumerGroup;
 pub(crate) use topics::Topics;
 
-use crate::config::ConsumerGroupSettings;
+use crate::config::{ConsumerGroupSettings, Migration, Values};
 
 /// Why a request is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -76,9 +80,27 @@ pub(crate) struct Settings {
     pub(crate) assignment_interval_ms: i64,
     /// `group.consumer.regex.refresh.interval.ms`.
     pub(crate) regex_refresh_interval_ms: i64,
+    /// `group.consumer.migration.policy`
+    pub(crate) migration: Migration,
 }
 
 impl Settings {
+    /// The settings of a group that has some of its own.
+    pub(crate) fn of_group(settings: &ConsumerGroupSettings, overrides: &Values) -> Self {
+        let own = |name: &str| overrides.get(name)?.trim().parse::<i64>().ok();
+        let mut merged = Self::of_broker(settings);
+        if let Some(timeout_ms) = own("consumer.session.timeout.ms") {
+            merged.session_timeout_ms = timeout_ms;
+        }
+        if let Some(interval_ms) = own("consumer.heartbeat.interval.ms") {
+            merged.heartbeat_interval_ms = i32::try_from(interval_ms).unwrap_or(i32::MAX);
+        }
+        if let Some(interval_ms) = own("consumer.assignment.interval.ms") {
+            merged.assignment_interval_ms = interval_ms;
+        }
+        merged
+    }
+
     /// The settings of groups that have none of their own.
     pub(crate) fn of_broker(settings: &ConsumerGroupSettings) -> Self {
         Self {
@@ -88,6 +110,7 @@ impl Settings {
             assignors: settings.assignors.iter().filter_map(|name| Assignor::by_name(name)).collect(),
             assignment_interval_ms: settings.assignment_interval_ms,
             regex_refresh_interval_ms: settings.regex_refresh_interval_ms,
+            migration: settings.migration,
         }
     }
 }

@@ -7,6 +7,8 @@ use milena_protocol::{ByteStr, ErrorCode};
 
 use super::heartbeat::{Client, joins, leaves};
 use super::{Assignor, ConsumerGroup, GroupError, Surroundings, Topics};
+use crate::clock::Moment;
+use crate::config::GroupSettings;
 use crate::group::{Group, Groups};
 
 impl Groups {
@@ -16,11 +18,15 @@ impl Groups {
         request: &ConsumerGroupHeartbeatRequest,
         client: Client<'_>,
         around: &Surroundings<'_>,
+        now: Moment,
+        settings: &GroupSettings,
     ) -> Result<ConsumerGroupHeartbeatResponse, GroupError> {
         let has_room = self.has_room();
         self.update(&request.group_id, |group, rng| {
             if leaves(request) {
-                return consumer_group(group.as_mut(), &request.group_id)?.leave(request);
+                let response = consumer_group(group.as_mut(), &request.group_id)?.leave(request)?;
+                group.iter_mut().for_each(|group| group.maybe_downgrade(now, settings));
+                return Ok(response);
             }
             if !joins(request) {
                 if group.is_none() {
@@ -34,8 +40,14 @@ impl Groups {
             if let Some(Group::Consumer(group)) = group {
                 return group.heartbeat(request, new_member_id, client, around);
             }
-            if group.as_ref().is_some_and(|group| !group.is_empty()) {
-                return Err(not_a_consumer_group(&request.group_id));
+            if let Some(Group::Classic(classic)) = group
+                && !classic.is_empty()
+            {
+                let mut new = ConsumerGroup::of_classic(&request.group_id, classic, around)?;
+                let response = new.heartbeat(request, new_member_id, client, around)?;
+                classic.dismiss();
+                *group = Some(Group::Consumer(new));
+                return Ok(response);
             }
             if group.is_none() && !has_room {
                 return Err(GroupError::of(ErrorCode::CoordinatorNotAvailable));

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use kafka_protocol::messages::consumer_group_describe_response::DescribedGroup;
 use kafka_protocol::messages::consumer_group_heartbeat_request::TopicPartitions;
+use kafka_protocol::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
 use kafka_protocol::messages::{
     ConsumerGroupDescribeRequest, ConsumerGroupHeartbeatRequest, ConsumerGroupHeartbeatResponse,
-    FindCoordinatorRequest, GroupId,
+    FindCoordinatorRequest, GroupId, IncrementalAlterConfigsRequest,
 };
 use milena_broker::ApiKey;
 use milena_protocol::ErrorCode;
@@ -29,19 +30,23 @@ cases! {
     a_topic_that_is_created_later_is_assigned_later,
     the_range_assignor_gives_the_same_range_of_all_topics,
     a_group_is_described_in_every_version,
+    a_group_can_have_a_heartbeat_interval_of_its_own,
 }
 
-type Partitions = BTreeMap<Uuid, BTreeSet<i32>>;
+pub(super) type Partitions = BTreeMap<Uuid, BTreeSet<i32>>;
+
+/// `ConfigResource.Type.GROUP`.
+const GROUP_RESOURCE: i8 = 32;
 
 /// A group that nobody else has, and a connection to its coordinator.
-struct Scene {
-    connection: Connection,
-    group: String,
+pub(super) struct Scene {
+    pub(super) connection: Connection,
+    pub(super) group: String,
 }
 
 impl Scene {
     /// `None` on a Kafka that does not have the protocol.
-    async fn open(broker: &Broker) -> Option<Self> {
+    pub(super) async fn open(broker: &Broker) -> Option<Self> {
         if !broker.is_at_least(KafkaVersion::V4_1_2) {
             return None;
         }
@@ -63,27 +68,30 @@ impl Scene {
         Some(Self { connection, group })
     }
 
-    async fn send(&mut self, request: &ConsumerGroupHeartbeatRequest) -> ConsumerGroupHeartbeatResponse {
+    pub(super) async fn send(
+        &mut self,
+        request: &ConsumerGroupHeartbeatRequest,
+    ) -> ConsumerGroupHeartbeatResponse {
         self.connection.call(1, request).await
     }
 
-    async fn code(&mut self, request: &ConsumerGroupHeartbeatRequest) -> ErrorCode {
+    pub(super) async fn code(&mut self, request: &ConsumerGroupHeartbeatRequest) -> ErrorCode {
         code(&self.send(request).await)
     }
 
-    fn joining(&self, member_id: &str, topics: &[&str]) -> ConsumerGroupHeartbeatRequest {
+    pub(super) fn joining(&self, member_id: &str, topics: &[&str]) -> ConsumerGroupHeartbeatRequest {
         heartbeat(&self.group, member_id, 0)
             .with_rebalance_timeout_ms(60_000)
             .with_subscribed_topic_names(Some(topics.iter().map(|topic| name(topic)).collect()))
             .with_topic_partitions(Some(Vec::new()))
     }
 
-    async fn join(&mut self, member_id: &str, topics: &[&str]) -> Member {
+    pub(super) async fn join(&mut self, member_id: &str, topics: &[&str]) -> Member {
         let request = self.joining(member_id, topics);
         self.admit(member_id, &request).await
     }
 
-    async fn admit(&mut self, member_id: &str, request: &ConsumerGroupHeartbeatRequest) -> Member {
+    pub(super) async fn admit(&mut self, member_id: &str, request: &ConsumerGroupHeartbeatRequest) -> Member {
         let response = self.send(request).await;
         assert_eq!(code(&response), ErrorCode::None, "{:?}", response.error_message);
         let mut member = Member {
@@ -96,14 +104,18 @@ impl Scene {
         member
     }
 
-    async fn beat(&mut self, member: &mut Member) {
+    pub(super) async fn beat(&mut self, member: &mut Member) {
         let response = self.send(&member.request(&self.group)).await;
         assert_eq!(code(&response), ErrorCode::None, "{:?}", response.error_message);
         member.hear(&response);
     }
 
     /// Heartbeats of all, who do what they are told, until `is_done`.
-    async fn settle(&mut self, members: &mut [&mut Member], is_done: impl Fn(&[&mut Member]) -> bool) {
+    pub(super) async fn settle(
+        &mut self,
+        members: &mut [&mut Member],
+        is_done: impl Fn(&[&mut Member]) -> bool,
+    ) {
         let done = async {
             while !is_done(members) {
                 for member in members.iter_mut() {
@@ -117,7 +129,7 @@ impl Scene {
     }
 
     /// Creates a topic and returns when the coordinator assigns it: a real one hears of it after its leaders do.
-    async fn create_topic(&mut self, topic: &str, partitions: i32) {
+    pub(super) async fn create_topic(&mut self, topic: &str, partitions: i32) {
         self.connection.create_topic_with(topic, partitions, &[]).await;
         let assigned = async {
             loop {
@@ -130,7 +142,7 @@ impl Scene {
         tokio::time::timeout(PATIENCE, assigned).await.expect("the topic is known in time");
     }
 
-    async fn describe(&mut self, version: i16) -> DescribedGroup {
+    pub(super) async fn describe(&mut self, version: i16) -> DescribedGroup {
         let request = ConsumerGroupDescribeRequest::default()
             .with_group_ids(vec![group_id(&self.group)])
             .with_include_authorized_operations(true);
@@ -140,11 +152,11 @@ impl Scene {
 
 /// A client that does what it is told.
 #[derive(Clone)]
-struct Member {
-    member_id: String,
-    instance_id: Option<String>,
-    member_epoch: i32,
-    owned: Partitions,
+pub(super) struct Member {
+    pub(super) member_id: String,
+    pub(super) instance_id: Option<String>,
+    pub(super) member_epoch: i32,
+    pub(super) owned: Partitions,
 }
 
 impl Member {
@@ -166,12 +178,12 @@ impl Member {
         }
     }
 
-    fn load(&self) -> usize {
+    pub(super) fn load(&self) -> usize {
         self.owned.values().map(BTreeSet::len).sum()
     }
 }
 
-fn heartbeat(group: &str, member_id: &str, member_epoch: i32) -> ConsumerGroupHeartbeatRequest {
+pub(super) fn heartbeat(group: &str, member_id: &str, member_epoch: i32) -> ConsumerGroupHeartbeatRequest {
     ConsumerGroupHeartbeatRequest::default()
         .with_group_id(group_id(group))
         .with_member_id(text(member_id))
@@ -181,15 +193,15 @@ fn heartbeat(group: &str, member_id: &str, member_epoch: i32) -> ConsumerGroupHe
         .with_topic_partitions(None)
 }
 
-fn group_id(group: &str) -> GroupId {
+pub(super) fn group_id(group: &str) -> GroupId {
     GroupId(text(group))
 }
 
-fn code(response: &ConsumerGroupHeartbeatResponse) -> ErrorCode {
+pub(super) fn code(response: &ConsumerGroupHeartbeatResponse) -> ErrorCode {
     ErrorCode::from(response.error_code)
 }
 
-fn told(response: &ConsumerGroupHeartbeatResponse) -> Option<Partitions> {
+pub(super) fn told(response: &ConsumerGroupHeartbeatResponse) -> Option<Partitions> {
     let topics = &response.assignment.as_ref()?.topic_partitions;
     Some(topics.iter().map(|topic| (topic.topic_id, topic.partitions.iter().copied().collect())).collect())
 }
@@ -474,6 +486,28 @@ async fn the_range_assignor_gives_the_same_range_of_all_topics(broker: &Broker) 
     assert!(a.owned.values().all(|partitions| partitions.iter().eq(&[0, 1])));
     assert!(b.owned.values().all(|partitions| partitions.iter().eq(&[2, 3])));
     assert_eq!(scene.describe(0).await.assignor_name.as_str(), "range");
+}
+
+async fn a_group_can_have_a_heartbeat_interval_of_its_own(broker: &Broker) {
+    let Some(mut scene) = Scene::open(broker).await else { return };
+    let config = AlterableConfig::default()
+        .with_name(text("consumer.heartbeat.interval.ms"))
+        .with_value(Some(text("6000")));
+    let resource = AlterConfigsResource::default()
+        .with_resource_type(GROUP_RESOURCE)
+        .with_resource_name(text(&scene.group))
+        .with_configs(vec![config]);
+    let request = IncrementalAlterConfigsRequest::default().with_resources(vec![resource]);
+    let altered = scene.connection.call(1, &request).await.responses.remove(0);
+    assert_eq!(altered.error_code, 0, "{:?}", altered.error_message);
+    let joining = scene.joining("a", &["no-such-topic"]);
+    let told = async {
+        while scene.send(&joining).await.heartbeat_interval_ms != 6_000 {
+            let leaving = heartbeat(&scene.group, "a", -1);
+            assert_eq!(scene.code(&leaving).await, ErrorCode::None);
+        }
+    };
+    tokio::time::timeout(PATIENCE, told).await.expect("the configuration is known in time");
 }
 
 async fn a_group_is_described_in_every_version(broker: &Broker) {

@@ -1,4 +1,5 @@
 use super::*;
+use crate::config::Migration;
 use crate::group::Committer;
 use crate::group::consumer::Topics;
 use crate::group::consumer::state::ConsumerGroupState;
@@ -26,6 +27,7 @@ impl Scene {
             assignors: vec![Assignor::Uniform, Assignor::Range],
             assignment_interval_ms: 0,
             regex_refresh_interval_ms: 600_000,
+            migration: Migration { upgrades: true, downgrades: true },
         };
         Self {
             group: ConsumerGroup::new("group".into()),
