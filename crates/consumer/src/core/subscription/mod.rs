@@ -65,7 +65,7 @@ pub(crate) struct Subscription {
     followed_topics: BTreeSet<Arc<str>>,
     /// The newest picture of the cluster that was shown.
     metadata: Arc<Metadata>,
-    /// The version that was followed to the end.
+    /// The version that was followed to the end: a panic may have come between.
     metadata_followed: u64,
     nodes: BTreeMap<i32, Node>,
     budget: Budget,
@@ -264,8 +264,6 @@ impl Subscription {
     /// All fetch loops and questions under way are gone.
     pub(crate) fn handle_manager_restart(&mut self) {
         self.loops_changed = true;
-        // It may have been in the middle of that.
-        self.metadata_followed = 0;
         for partition in self.partitions.values_mut() {
             partition.forget_asked();
         }
