@@ -1,9 +1,10 @@
 //! Offsets committed in transactions: AddOffsetsToTxn and TxnOffsetCommit.
 
+use kafka_protocol::messages::offset_fetch_request::OffsetFetchRequestTopic;
 use kafka_protocol::messages::txn_offset_commit_request::{
     TxnOffsetCommitRequestPartition, TxnOffsetCommitRequestTopic,
 };
-use kafka_protocol::messages::{AddOffsetsToTxnRequest, GroupId, TxnOffsetCommitRequest};
+use kafka_protocol::messages::{AddOffsetsToTxnRequest, GroupId, OffsetFetchRequest, TxnOffsetCommitRequest};
 use milena_protocol::{ApiKey, ErrorCode};
 use milena_testcontainers::KafkaVersion;
 
@@ -16,6 +17,8 @@ cases! {
     older_producers_must_add_the_offsets_of_the_group,
     newer_producers_add_them_by_committing,
     commits_are_checked_by_partition_metadata_and_group,
+    offsets_show_when_their_transaction_commits,
+    offsets_of_an_aborted_transaction_never_show,
 }
 
 struct Committer {
@@ -78,6 +81,23 @@ impl Committer {
             }
         };
         tokio::time::timeout(PATIENCE, committed).await.expect("an answer in time")
+    }
+
+    /// The group's offset, or why there is none to tell.
+    async fn fetch(&mut self, require_stable: bool) -> Result<i64, ErrorCode> {
+        let topic =
+            OffsetFetchRequestTopic::default().with_name(name(&self.topic)).with_partition_indexes(vec![0]);
+        let request = OffsetFetchRequest::default()
+            .with_group_id(GroupId(text(&self.group)))
+            .with_require_stable(require_stable)
+            .with_topics(Some(vec![topic]));
+        let mut response = self.client.connection.call(7, &request).await;
+        assert_eq!(response.error_code, 0);
+        let partition = response.topics.remove(0).partitions.remove(0);
+        match ErrorCode::from(partition.error_code) {
+            ErrorCode::None => Ok(partition.committed_offset),
+            error => Err(error),
+        }
     }
 
     async fn commit(&mut self, version: i16, offset: i64) -> ErrorCode {
@@ -160,4 +180,28 @@ async fn commits_are_checked_by_partition_metadata_and_group(broker: &Broker) {
     assert_eq!(committer.send(3, talkative).await, ErrorCode::OffsetMetadataTooLarge);
     assert_eq!(committer.commit(3, 5).await, ErrorCode::None);
     assert_eq!(committer.send(3, member).await, ErrorCode::UnknownMemberId, "there is one, without members");
+}
+
+async fn offsets_show_when_their_transaction_commits(broker: &Broker) {
+    let mut committer = Committer::start(broker).await;
+    assert_eq!(committer.add(3).await, ErrorCode::None);
+    assert_eq!(committer.commit(3, 5).await, ErrorCode::None);
+    assert_eq!(committer.fetch(false).await, Ok(-1));
+    assert_eq!(committer.fetch(true).await, Err(ErrorCode::UnstableOffsetCommit));
+    committer.client.end(3, true).await;
+    assert_eq!((committer.fetch(false).await, committer.fetch(true).await), (Ok(5), Ok(5)));
+    if broker.offers(ApiKey::TxnOffsetCommit, 5) {
+        assert_eq!(committer.commit(5, 6).await, ErrorCode::None);
+        assert_eq!(committer.fetch(false).await, Ok(5));
+        committer.client.end(5, true).await;
+        assert_eq!(committer.fetch(true).await, Ok(6));
+    }
+}
+
+async fn offsets_of_an_aborted_transaction_never_show(broker: &Broker) {
+    let mut committer = Committer::start(broker).await;
+    assert_eq!(committer.add(3).await, ErrorCode::None);
+    assert_eq!(committer.commit(3, 5).await, ErrorCode::None);
+    committer.client.end(3, false).await;
+    assert_eq!((committer.fetch(false).await, committer.fetch(true).await), (Ok(-1), Ok(-1)));
 }
