@@ -13,7 +13,7 @@ use crate::group::keep_groups;
 use crate::inspect::LogView;
 use crate::node::MemoryStream;
 use crate::shared::Shared;
-use crate::state::AdminError;
+use crate::state::{AdminError, InternalTopic};
 use crate::task::Task;
 use crate::txn::keep_transactions;
 
@@ -182,6 +182,21 @@ impl Cluster {
     pub fn transaction_state(&self, transactional_id: &str) -> Option<&'static str> {
         self.shared
             .read_transactions(|coordinator| coordinator.get(transactional_id).map(|it| it.state.name()))
+    }
+
+    /// The node that coordinates a group; none before anybody has looked for a coordinator of any group.
+    pub fn coordinator(&self, group: &str) -> Option<NodeId> {
+        self.shared.state().coordinator(InternalTopic::Offsets, group).map(|info| info.node)
+    }
+
+    /// The state of a group by Kafka's name, such as `Stable` or `PreparingRebalance`; `None` if there is no such group.
+    pub fn group_state(&self, group: &str) -> Option<&'static str> {
+        self.shared.groups.lock().get(group).map(|group| group.listing().state)
+    }
+
+    /// The offset that a group has committed for a partition; what an open transaction commits is not it yet.
+    pub fn committed_offset(&self, group: &str, topic: &str, partition: i32) -> Option<i64> {
+        self.shared.groups.lock().offsets.get(group, topic, partition).map(|committed| committed.offset)
     }
 
     /// What a partition has stored.

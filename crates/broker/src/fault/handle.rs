@@ -12,7 +12,7 @@ use super::table::{Effect, FaultRecord, Rule, Scope};
 use crate::NodeId;
 use crate::node::Listener;
 use crate::shared::Shared;
-use crate::state::{NewTopic, Partition};
+use crate::state::{InternalTopic, Leadership, NewTopic, Partition};
 
 /// Makes things go wrong in a [`Cluster`](crate::Cluster), on purpose.
 ///
@@ -277,15 +277,37 @@ impl Faults {
         self.shared.expire_transactional_ids();
     }
 
+    /// Makes `node` the coordinator of a group, as [`move_leader`](Self::move_leader) of its partition of
+    /// `__consumer_offsets` does; groups of the same partition move along. Members and offsets are kept, and requests
+    /// that wait are answered with `NOT_COORDINATOR`.
+    pub fn move_coordinator(&self, group: &str, node: NodeId) {
+        self.with_coordinator(group, |leadership| leadership.elect(node));
+    }
+
+    /// Takes the coordinator from a group, and from others of its partition; there is none until
+    /// [`move_coordinator`](Self::move_coordinator).
+    pub fn lose_coordinator(&self, group: &str) {
+        self.with_coordinator(group, Leadership::resign);
+    }
+
+    /// Ends the sessions of all members of a group now, as if they had been silent. Those of the classic protocol that
+    /// wait for an answer are no more silent than they are without this.
+    pub fn expire_group_sessions(&self, group: &str) {
+        let settings = self.shared.state().settings().clone();
+        self.shared.groups.lock().expire_sessions(group, self.shared.clock.moment(), &settings.groups);
+        self.shared.seen.changed();
+    }
+
     /// Moves the cluster's wall clock, in milliseconds; timers that run already do not move with it.
     pub fn turn_clock(&self, by_ms: i64) {
         self.shared.clock.turn(by_ms);
     }
 
-    /// Applies retention and expires producers now, rather than at the next check.
+    /// Applies retention and expires producers and committed offsets now, rather than at the next check.
     pub fn run_retention(&self) {
         self.shared.apply_retention();
         self.shared.expire_producers();
+        self.shared.expire_offsets();
     }
 
     fn builder(&self, scope: Scope) -> FaultBuilder {
@@ -302,6 +324,19 @@ impl Faults {
         if let Some(node) = self.shared.node(node) {
             node.deaf.set(deaf);
         }
+    }
+
+    fn with_coordinator(&self, group: &str, change: impl FnOnce(&mut Leadership)) {
+        let now_ms = self.shared.clock.now_ms();
+        if let Err(error) = self.shared.state_mut().ensure_internal_topic(InternalTopic::Offsets, now_ms) {
+            tracing::warn!(%error, "no coordinators: their topic cannot be created");
+        }
+        let state = self.shared.state();
+        if let Some(partition) = state.coordinator_partition(InternalTopic::Offsets, group) {
+            partition.lock().change_leadership(change);
+        }
+        drop(state);
+        self.shared.seen.changed();
     }
 
     fn with(&self, topic: &str, partition: i32, act: impl FnOnce(&Partition)) -> bool {

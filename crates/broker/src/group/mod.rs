@@ -135,6 +135,15 @@ impl Group {
         }
     }
 
+    /// Ends the sessions of all members, as if they had been silent.
+    pub(crate) fn expire_sessions(&mut self, now: Moment, settings: &GroupSettings) {
+        match self {
+            Self::Classic(group) => group.expire_sessions(now, settings),
+            // Whatever it waits for, it is something that a member owes.
+            Self::Consumer(group) => group.handle_timeout(i64::MAX),
+        }
+    }
+
     /// The coordinator is another one, or the same one restarted: who waits is told, and sessions begin anew.
     pub(crate) fn handle_moved(&mut self, now: Moment) {
         match self {

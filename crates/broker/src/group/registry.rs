@@ -135,7 +135,15 @@ impl Groups {
         }
     }
 
-    /// Asks whether offsets may be committed, and of which partitions. A group that does not exist is made for a client that is not a member.
+    /// Ends the sessions of a group's members.
+    pub(crate) fn expire_sessions(&mut self, group_id: &str, now: Moment, settings: &GroupSettings) {
+        self.update(group_id, |group, _| {
+            group.iter_mut().for_each(|group| group.expire_sessions(now, settings));
+        });
+    }
+
+    /// Asks whether offsets may be committed, and of which partitions. A group that does not exist is made for a client
+    /// that is not a member.
     pub(crate) fn begin_offset_commit(
         &mut self,
         group_id: &str,
@@ -192,3 +200,6 @@ impl Groups {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

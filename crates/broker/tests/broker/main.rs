@@ -5,6 +5,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests run outside the broker, in real time")]
 
 mod conformance;
+mod coordinators;
 mod faults;
 mod support;
 mod transactional;

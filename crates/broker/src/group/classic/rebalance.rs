@@ -24,6 +24,14 @@ impl ClassicGroup {
         }
     }
 
+    /// Ends the sessions of all members, and of those that are about to join.
+    pub(in crate::group) fn expire_sessions(&mut self, now: Moment, settings: &GroupSettings) {
+        let member_ids: Vec<_> = self.members.keys().chain(&self.pending_joins).cloned().collect();
+        for member_id in member_ids {
+            self.end_of_session(&member_id, now, settings);
+        }
+    }
+
     /// After a member has come, changed or gone: a rebalance begins, or the one that goes on may be over.
     pub(super) fn rebalance_or_complete_join(&mut self, now: Moment, settings: &GroupSettings) {
         match self.state {

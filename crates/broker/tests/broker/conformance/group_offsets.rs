@@ -65,10 +65,12 @@ fn commit_request(
         .with_topics(vec![topic])
 }
 
+/// The errors in the order of the partitions, which older brokers mix up.
 async fn commit(client: &mut GroupClient, version: i16, request: &OffsetCommitRequest) -> Vec<ErrorCode> {
     let response = client.connection.call(version, request).await;
-    let partitions = response.topics.iter().flat_map(|topic| &topic.partitions);
-    partitions.map(|partition| code(partition.error_code)).collect()
+    let mut partitions: Vec<_> = response.topics.iter().flat_map(|topic| &topic.partitions).collect();
+    partitions.sort_by_key(|partition| partition.partition_index);
+    partitions.into_iter().map(|partition| code(partition.error_code)).collect()
 }
 
 /// Partition, offset, leader epoch, metadata, and error.
