@@ -157,12 +157,12 @@ impl ClusterBuilder {
         let mut next_rng = || Rng::from_seed(seeds.next_u64());
 
         let (addresses, listeners) = self.bind().await?;
-        let fetch_sessions_max = configs.broker_settings(None).fetch_sessions_max;
+        let settings = configs.broker_settings(None);
         let mut nodes = Vec::new();
         let mut infos = Vec::new();
         for (index, address) in addresses.into_iter().enumerate() {
             let id = index as NodeId + 1;
-            nodes.push(Arc::new(Node::new(id, address, fetch_sessions_max, next_rng())));
+            nodes.push(Arc::new(Node::new(id, address, &settings, next_rng())));
             infos.push(NodeInfo {
                 node: id,
                 host: ByteStr::from(address.ip().to_string()),

@@ -313,11 +313,12 @@ fn connect(shared: &Shared, address: &str) -> io::Result<MemoryStream> {
     }
 }
 
-/// Applies retention, and expires producers and committed offsets, at their intervals.
+/// Applies retention, compacts, and expires producers and committed offsets, at their intervals.
 async fn keep_house(shared: Arc<Shared>) {
     let interval = |ms: i64| Duration::from_millis(u64::try_from(ms).unwrap_or(1).max(1));
     let start = shared.clock.instant();
     let (mut next_retention, mut next_expiry, mut next_offsets) = (start, start, start);
+    let mut next_compaction = start;
     loop {
         let now = shared.clock.instant();
         let settings = shared.state().settings().clone();
@@ -333,6 +334,17 @@ async fn keep_house(shared: Arc<Shared>) {
             shared.expire_offsets();
             next_offsets = now + interval(settings.groups.offsets_retention_check_ms);
         }
-        tokio::time::sleep_until(next_retention.min(next_expiry).min(next_offsets)).await;
+        // The only one of these intervals that can be changed while the cluster runs.
+        next_compaction = next_compaction.min(now + interval(settings.cleaner_backoff_ms));
+        if now >= next_compaction {
+            shared.compact_logs();
+            next_compaction = now + interval(settings.cleaner_backoff_ms);
+        }
+        let next = next_retention.min(next_expiry).min(next_offsets).min(next_compaction);
+        tokio::select! {
+            biased;
+            () = shared.config_changed.notified() => {}
+            () = tokio::time::sleep_until(next) => {}
+        }
     }
 }

@@ -3,11 +3,13 @@
 use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use milena_protocol::Uuid;
+use tokio::sync::Notify;
 
 use crate::NodeId;
 use crate::clock::Clock;
 use crate::fault::{Effect, FaultTable, Stage, Subject};
 use crate::group::Coordinator;
+use crate::log::Workspace;
 use crate::node::Node;
 use crate::observe::Observations;
 use crate::state::{ClusterState, Partition};
@@ -28,6 +30,8 @@ pub(crate) struct Shared {
     pub(crate) transactions: Transactions,
     pub(crate) faults: FaultTable,
     pub(crate) seen: Observations,
+    /// Told when configuration changes.
+    pub(crate) config_changed: Notify,
 }
 
 impl Shared {
@@ -46,6 +50,7 @@ impl Shared {
             transactions: Transactions::default(),
             faults,
             seen: Observations::default(),
+            config_changed: Notify::new(),
         }
     }
 
@@ -108,6 +113,16 @@ impl Shared {
         let state = self.state();
         for partition in state.partitions() {
             partition.lock().log.apply_retention(now_ms);
+        }
+    }
+
+    /// Cleans the compacted logs that are dirty enough.
+    pub(crate) fn compact_logs(&self) {
+        let now_ms = self.clock.now_ms();
+        let mut workspace = Workspace::default();
+        let state = self.state();
+        for partition in state.partitions() {
+            partition.lock().log.compact(now_ms, &mut workspace);
         }
     }
 

@@ -46,7 +46,9 @@ impl Api for IncrementalAlterConfigsRequest {
                 ..Default::default()
             }
         });
-        IncrementalAlterConfigsResponse { responses: responses.collect(), ..Default::default() }.into()
+        let responses = responses.collect();
+        context.shared.config_changed.notify_one();
+        IncrementalAlterConfigsResponse { responses, ..Default::default() }.into()
     }
 
     fn refuse(self, _: &RequestContext<'_>, error_code: ErrorCode) -> Reply<IncrementalAlterConfigsResponse> {
@@ -87,7 +89,9 @@ impl Api for AlterConfigsRequest {
                 ..Default::default()
             }
         });
-        AlterConfigsResponse { responses: responses.collect(), ..Default::default() }.into()
+        let responses = responses.collect();
+        context.shared.config_changed.notify_one();
+        AlterConfigsResponse { responses, ..Default::default() }.into()
     }
 
     fn refuse(self, _: &RequestContext<'_>, error_code: ErrorCode) -> Reply<AlterConfigsResponse> {

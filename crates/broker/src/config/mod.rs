@@ -12,6 +12,7 @@ mod group;
 mod topic;
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 pub(crate) use broker::{BrokerKey, Update, broker_key, described_broker_keys};
 pub(crate) use client_metrics::{CLIENT_METRICS_KEYS, check_client_metrics};
@@ -245,6 +246,11 @@ impl Configs {
             request_bytes_max: size("socket.request.max.bytes"),
             connections_max: size("max.connections"),
             connection_idle_ms: number("connections.max.idle.ms"),
+            connections_per_ip: ConnectionLimits::parse(
+                size("max.connections.per.ip"),
+                &text("max.connections.per.ip.overrides").unwrap_or_default(),
+            ),
+            buffered_bytes_max: usize::try_from(number("queued.max.request.bytes")).ok(),
             fetch_sessions_max: size("max.incremental.fetch.session.cache.slots"),
             request_partitions_max: number("max.request.partition.size.limit") as i32,
             transactions: TransactionSettings {
@@ -323,6 +329,9 @@ pub(crate) struct BrokerSettings {
     pub(crate) connections_max: usize,
     /// `connections.max.idle.ms`; negative never closes.
     pub(crate) connection_idle_ms: i64,
+    pub(crate) connections_per_ip: ConnectionLimits,
+    /// `queued.max.request.bytes`; none where it is negative.
+    pub(crate) buffered_bytes_max: Option<usize>,
     pub(crate) fetch_sessions_max: usize,
     pub(crate) request_partitions_max: i32,
     pub(crate) transactions: TransactionSettings,
@@ -338,6 +347,28 @@ pub(crate) struct BrokerSettings {
     pub(crate) stores_acls: bool,
     /// Where logs are said to be.
     pub(crate) log_dir: String,
+}
+
+/// How many connections one address may have (`max.connections.per.ip` and its overrides).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ConnectionLimits {
+    default: usize,
+    overrides: BTreeMap<IpAddr, usize>,
+}
+
+impl ConnectionLimits {
+    /// Overrides are `address:count`, separated by commas; what is no address is left out, as names are not looked up.
+    fn parse(default: usize, overrides: &str) -> Self {
+        let parse = |part: &str| {
+            let (address, count) = part.rsplit_once(':')?;
+            Some((address.trim().parse().ok()?, count.trim().parse().ok()?))
+        };
+        Self { default, overrides: split_list(overrides).into_iter().filter_map(parse).collect() }
+    }
+
+    pub(crate) fn of(&self, address: IpAddr) -> usize {
+        self.overrides.get(&address).copied().unwrap_or(self.default)
+    }
 }
 
 /// The values that transactions depend on.
@@ -438,6 +469,13 @@ mod tests {
             configs.start_with(name, value).expect("valid");
         }
         configs
+    }
+
+    #[test]
+    fn addresses_have_their_own_limits_of_connections() {
+        let limits = ConnectionLimits::parse(9, "127.0.0.1:2, ::1:3,somewhere:4,nonsense");
+        let of = |address: &str| limits.of(address.parse().expect("an address"));
+        assert_eq!((of("127.0.0.1"), of("::1"), of("10.0.0.1")), (2, 3, 9));
     }
 
     #[test]

@@ -57,6 +57,16 @@ impl AbortedTransactions {
         self.entries.drain(..gone);
     }
 
+    /// All of them, in the order of their markers.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &AbortedTransaction> {
+        self.entries.iter()
+    }
+
+    /// Forgets the one whose marker was there.
+    pub(super) fn forget(&mut self, marker_offset: i64) {
+        self.entries.retain(|aborted| aborted.last_offset != marker_offset);
+    }
+
     pub(crate) fn clear(&mut self) {
         self.entries.clear();
     }

@@ -4,6 +4,7 @@
 //! end.
 
 mod aborted;
+mod compaction;
 mod leader_epochs;
 mod producer_state;
 mod rope;
@@ -45,6 +46,8 @@ pub(crate) struct PartitionLog {
     producers: ProducerStates,
     aborted: AbortedTransactions,
     leader_epochs: LeaderEpochs,
+    /// Up to here the log is compacted.
+    first_dirty_offset: i64,
 }
 
 /// What came of an append.
@@ -92,6 +95,7 @@ impl PartitionLog {
             producers: ProducerStates::default(),
             aborted: AbortedTransactions::default(),
             leader_epochs: LeaderEpochs::default(),
+            first_dirty_offset: 0,
         }
     }
 
@@ -353,6 +357,7 @@ impl PartitionLog {
         self.active().truncate(offset);
         self.log_end_offset = self.active().next_offset();
         self.log_start_offset = self.log_start_offset.min(self.log_end_offset);
+        self.first_dirty_offset = self.first_dirty_offset.min(self.log_end_offset);
         self.leader_epochs.truncate_from_end(self.log_end_offset);
         self.rebuild_producers();
     }
@@ -414,8 +419,11 @@ impl PartitionLog {
     }
 
     fn roll_if_full(&mut self, size: usize, timestamp_ms: i64, now_ms: i64) {
-        let limits =
-            RollLimits { segment_bytes: self.config.segment_bytes, segment_ms: self.config.segment_ms };
+        // A compacted log's records must be able to leave the active segment in time.
+        let max_lag_ms =
+            Some(self.config.compaction.max_lag_ms).filter(|lag| self.config.compact && *lag > 0);
+        let segment_ms = self.config.segment_ms.min(max_lag_ms.unwrap_or(i64::MAX));
+        let limits = RollLimits { segment_bytes: self.config.segment_bytes, segment_ms };
         if self.active().should_roll(size, timestamp_ms, limits, now_ms) {
             self.roll(now_ms);
         }

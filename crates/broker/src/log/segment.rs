@@ -45,6 +45,16 @@ impl Segment {
         }
     }
 
+    /// A segment at the same place, without batches.
+    pub(super) fn empty(&self) -> Self {
+        Self::new(self.base_offset, self.created_ms)
+    }
+
+    /// The first batch's timestamp.
+    pub(super) fn first_timestamp_ms(&self) -> Option<i64> {
+        self.first_timestamp_ms
+    }
+
     pub(crate) fn base_offset(&self) -> i64 {
         self.base_offset
     }

@@ -70,6 +70,8 @@ struct Inbound {
     _batches: BatchesInFlight,
     /// Its share of the queue's bytes.
     _room: OwnedSemaphorePermit,
+    /// Its share of the node's memory.
+    _share: Option<OwnedSemaphorePermit>,
 }
 
 /// Why a connection ends.
@@ -123,7 +125,8 @@ impl Connection {
     async fn read<R: AsyncRead + Unpin>(&self, stream: ReadHalf<R>, queue: mpsc::Sender<Inbound>) -> Hangup {
         let settings = self.shared.state().settings().clone();
         let idle_limit = u64::try_from(settings.connection_idle_ms).ok().map(Duration::from_millis);
-        let mut frames = FrameReader::new(stream, settings.request_bytes_max, idle_limit);
+        let mut frames =
+            FrameReader::new(stream, settings.request_bytes_max, idle_limit).within(self.node.budget.clone());
         let room = Arc::new(Semaphore::new(QUEUED_BYTES_MAX));
         loop {
             let frame = match frames.next(&self.node.deaf).await {
@@ -135,7 +138,7 @@ impl Connection {
             };
             let share = frame.len().min(QUEUED_BYTES_MAX) as u32;
             let Ok(room) = room.clone().acquire_many_owned(share).await else { return Hangup::Client };
-            match self.parse(frame, room) {
+            match self.parse(frame, room, frames.take_share()) {
                 Ok(request) => {
                     frames.trust();
                     if queue.send(request).await.is_err() {
@@ -147,11 +150,16 @@ impl Connection {
         }
     }
 
-    fn parse(&self, frame: Bytes, room: OwnedSemaphorePermit) -> Result<Inbound, Hangup> {
+    fn parse(
+        &self,
+        frame: Bytes,
+        room: OwnedSemaphorePermit,
+        share: Option<OwnedSemaphorePermit>,
+    ) -> Result<Inbound, Hangup> {
         let batches = BatchesInFlight::received(&self.shared, &frame);
         let (header, body) =
             decode_request_header(frame).map_err(|error| Hangup::Malformed(error.to_string()))?;
-        Ok(Inbound { header, body, _batches: batches, _room: room })
+        Ok(Inbound { header, body, _batches: batches, _room: room, _share: share })
     }
 
     /// Works on the queue's requests one after the other.
@@ -160,7 +168,7 @@ impl Connection {
         mut inbound: mpsc::Receiver<Inbound>,
         mut stream: WriteHalf<W>,
     ) -> Hangup {
-        while let Some(Inbound { header, body, _batches, _room }) = inbound.recv().await {
+        while let Some(Inbound { header, body, _batches, _room, _share }) = inbound.recv().await {
             self.node.frozen.until_off().await;
             let outcome = dispatch::serve(&self.shared, &self.node, &self.state, header, body).await;
             self.node.frozen.until_off().await;

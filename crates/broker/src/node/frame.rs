@@ -1,17 +1,23 @@
 //! Frames: a length in four bytes, and as many bytes.
 
 use std::io::{self, IoSlice};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use milena_protocol::Frame;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::timeout;
 
 use crate::sync::Switch;
 
 /// The largest frame before a connection has sent a valid request: enough for any first request of a client, and
 /// little for a stranger.
 const FIRST_FRAME_BYTES_MAX: usize = 256 * 1024;
+
+/// How long a stranger may take to send its first request: whoever speaks Kafka says something at once.
+const FIRST_FRAME_LIMIT: Duration = Duration::from_secs(30);
 
 /// How much is set aside at once for a frame that has been announced but not received; more follows as it comes.
 const RESERVED_BYTES_MAX: usize = 1024 * 1024;
@@ -24,6 +30,10 @@ const SLICES_PER_WRITE: usize = 256;
 
 const LENGTH_BYTES: usize = 4;
 
+/// What the connections of a node may have in memory together, in requests that are read or wait to be worked on,
+/// where `queued.max.request.bytes` says nothing.
+const BUFFERED_BYTES_MAX: usize = 512 * 1024 * 1024;
+
 /// Takes frames from a stream.
 #[derive(Debug)]
 pub(crate) struct FrameReader<R> {
@@ -33,6 +43,30 @@ pub(crate) struct FrameReader<R> {
     bytes_max: usize,
     is_trusted: bool,
     idle_limit: Option<Duration>,
+    budget: Option<Budget>,
+    /// The share of it that the frame being read has.
+    share: Option<OwnedSemaphorePermit>,
+}
+
+/// What all connections of a node may have in memory together, one permit for each byte.
+#[derive(Debug, Clone)]
+pub(crate) struct Budget {
+    permits: Arc<Semaphore>,
+    bytes_max: usize,
+}
+
+impl Budget {
+    /// So many bytes; a limit of our own without (`queued.max.request.bytes`).
+    pub(crate) fn new(bytes_max: Option<usize>) -> Self {
+        let bytes_max = bytes_max.unwrap_or(BUFFERED_BYTES_MAX).min(u32::MAX as usize);
+        Self { permits: Arc::new(Semaphore::new(bytes_max)), bytes_max }
+    }
+
+    /// Waits for a share; a frame larger than all of it takes all.
+    async fn acquire(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
+        let permits = bytes.min(self.bytes_max) as u32;
+        self.permits.clone().acquire_many_owned(permits).await.ok()
+    }
 }
 
 /// Why there is no next frame.
@@ -46,12 +80,14 @@ pub(crate) enum FrameError {
     Truncated,
     #[error("idle for longer than connections.max.idle.ms")]
     Idle,
+    #[error("no whole frame within {0:?}")]
+    TooSlow(Duration),
 }
 
 impl FrameError {
     /// Whether the peer broke the protocol, rather than the connection.
     pub(crate) fn is_hostile(&self) -> bool {
-        matches!(self, Self::TooLong { .. } | Self::Truncated)
+        matches!(self, Self::TooLong { .. } | Self::Truncated | Self::TooSlow(_))
     }
 }
 
@@ -66,7 +102,25 @@ fn guess(head: [u8; LENGTH_BYTES]) -> &'static str {
 
 impl<R: AsyncRead + Unpin> FrameReader<R> {
     pub(crate) fn new(stream: R, bytes_max: usize, idle_limit: Option<Duration>) -> Self {
-        Self { stream, buffer: BytesMut::new(), bytes_max, is_trusted: false, idle_limit }
+        Self {
+            stream,
+            buffer: BytesMut::new(),
+            bytes_max,
+            is_trusted: false,
+            idle_limit,
+            budget: None,
+            share: None,
+        }
+    }
+
+    /// Has every frame wait for a share of this budget before it is read.
+    pub(crate) fn within(self, budget: Budget) -> Self {
+        Self { budget: Some(budget), ..self }
+    }
+
+    /// The last frame's share of the budget.
+    pub(crate) fn take_share(&mut self) -> Option<OwnedSemaphorePermit> {
+        self.share.take()
     }
 
     /// The peer has sent a valid request: frames may be as long as configured.
@@ -75,7 +129,23 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
     }
 
     /// The next frame without its length, or `None` at the end of the stream. Nothing is read while `deaf` is on.
+    ///
+    /// A stranger must send its first frame in time, and whoever has begun a frame must end it before it would count
+    /// as idle, however often it sends a byte.
+    ///
+    /// # Cancel safety
+    /// Safe: what was read is kept.
     pub(crate) async fn next(&mut self, deaf: &Switch) -> Result<Option<Bytes>, FrameError> {
+        deaf.until_off().await;
+        match self.is_trusted {
+            true => self.read(deaf).await,
+            false => timeout(FIRST_FRAME_LIMIT, self.read(deaf))
+                .await
+                .map_err(|_| FrameError::TooSlow(FIRST_FRAME_LIMIT))?,
+        }
+    }
+
+    async fn read(&mut self, deaf: &Switch) -> Result<Option<Bytes>, FrameError> {
         if !self.fill(LENGTH_BYTES, deaf).await? {
             return if self.buffer.is_empty() { Ok(None) } else { Err(FrameError::Truncated) };
         }
@@ -85,7 +155,18 @@ impl<R: AsyncRead + Unpin> FrameReader<R> {
             Ok(len) if len <= limit => len,
             _ => return Err(FrameError::TooLong { len: i32::from_be_bytes(head).into(), limit, head }),
         };
-        if !self.fill(LENGTH_BYTES + len, deaf).await? {
+        if let Some(budget) = &self.budget
+            && self.share.is_none()
+        {
+            self.share = budget.acquire(len).await;
+        }
+        let whole = match self.idle_limit {
+            Some(limit) => timeout(limit, self.fill(LENGTH_BYTES + len, deaf))
+                .await
+                .map_err(|_| FrameError::TooSlow(limit))??,
+            None => self.fill(LENGTH_BYTES + len, deaf).await?,
+        };
+        if !whole {
             return Err(FrameError::Truncated);
         }
         self.buffer.advance(LENGTH_BYTES);
@@ -208,7 +289,71 @@ mod tests {
     async fn a_silent_peer_is_idle_in_the_end() {
         let (_client, server) = tokio::io::duplex(16);
         let mut reader = FrameReader::new(server, 1 << 20, Some(Duration::from_secs(600)));
+        reader.trust();
         assert!(matches!(reader.next(&Switch::off()).await, Err(FrameError::Idle)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stranger_must_say_something_in_time_however_often_it_sends_a_byte() {
+        let (mut client, server) = tokio::io::duplex(16);
+        let mut reader = FrameReader::new(server, 1 << 20, Some(Duration::from_secs(600)));
+        let drip = async {
+            client.write_all(&framed(&[0; 100])[..4]).await.expect("written");
+            loop {
+                tokio::time::sleep(Duration::from_secs(10)).await;
+                client.write_all(&[0]).await.expect("written");
+            }
+        };
+        let hears = Switch::off();
+        let read = tokio::select! {
+            biased;
+            read = reader.next(&hears) => read,
+            () = drip => unreachable!("it never ends"),
+        };
+        assert!(matches!(read, Err(FrameError::TooSlow(FIRST_FRAME_LIMIT))));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_frame_that_comes_byte_by_byte_ends_with_the_idle_limit() {
+        let (mut client, server) = tokio::io::duplex(16);
+        let limit = Duration::from_secs(600);
+        let mut reader = FrameReader::new(server, 1 << 20, Some(limit));
+        reader.trust();
+        let drip = async {
+            client.write_all(&framed(&[0; 10_000])[..4]).await.expect("written");
+            loop {
+                tokio::time::sleep(Duration::from_secs(10)).await;
+                client.write_all(&[0]).await.expect("written");
+            }
+        };
+        let hears = Switch::off();
+        let read = tokio::select! {
+            biased;
+            read = reader.next(&hears) => read,
+            () = drip => unreachable!("it never ends"),
+        };
+        assert!(matches!(read, Err(FrameError::TooSlow(within)) if within == limit));
+    }
+
+    #[tokio::test]
+    async fn a_frame_waits_for_its_share_of_the_budget() {
+        let budget = Budget::new(Some(10));
+        let bytes = [framed(&[1; 6]), framed(&[2; 6])].concat();
+        let mut reader = FrameReader::new(&bytes[..], 1 << 20, None).within(budget.clone());
+        let hears = Switch::off();
+        reader.next(&hears).await.expect("read").expect("a frame");
+        let share = reader.take_share().expect("it has one");
+        assert_eq!((share.num_permits(), budget.permits.available_permits()), (6, 4));
+        let mut second = std::pin::pin!(reader.next(&hears));
+        assert!(is_pending(second.as_mut()).await, "there is no room for it");
+        drop(share);
+        second.await.expect("read").expect("a frame");
+    }
+
+    /// Whether a future is not done when it is asked once.
+    async fn is_pending<F: Future>(mut future: std::pin::Pin<&mut F>) -> bool {
+        std::future::poll_fn(|context| std::task::Poll::Ready(future.as_mut().poll(context).is_pending()))
+            .await
     }
 
     #[tokio::test]

@@ -1,7 +1,9 @@
 //! Accepts connections, over TCP and in memory, and owns them.
 
+use std::collections::BTreeMap;
 use std::io;
-use std::sync::Arc;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
@@ -13,7 +15,7 @@ use tokio::task::JoinSet;
 use super::connection::{Connection, Peer};
 use super::{BACKLOG, Node, Running};
 use crate::shared::Shared;
-use crate::sync::Switch;
+use crate::sync::{Switch, lock};
 use crate::task::Task;
 
 /// How long to wait after the system refused to accept, as when it is out of file descriptors.
@@ -28,6 +30,7 @@ pub(crate) struct Listener {
     hang_up: mpsc::Receiver<()>,
     stop: Arc<Switch>,
     connections: JoinSet<()>,
+    by_ip: ByIp,
 }
 
 impl Listener {
@@ -44,6 +47,7 @@ impl Listener {
             hang_up,
             stop: stop.clone(),
             connections: JoinSet::new(),
+            by_ip: ByIp::default(),
         };
         node.set_running(Running {
             inbox: inbox_sender,
@@ -80,8 +84,50 @@ impl Listener {
             tracing::warn!(node = self.node.id, %peer, limit, "connection refused: max.connections reached");
             return;
         }
+        let Some(place) = self.place_for(peer) else { return };
         let connection = Connection::new(self.shared.clone(), self.node.clone(), peer);
-        self.connections.spawn(connection.serve(stream));
+        self.connections.spawn(async move {
+            let _place = place;
+            connection.serve(stream).await;
+        });
+    }
+
+    /// Counts a connection of its address; none when the address has too many.
+    fn place_for(&self, peer: Peer) -> Option<Place> {
+        let Peer::Tcp(address) = peer else { return Some(Place { of: None }) };
+        let ip = address.ip();
+        let limit = self.shared.state().settings().connections_per_ip.of(ip);
+        let mut places = lock(&self.by_ip);
+        let taken = places.entry(ip).or_default();
+        if *taken >= limit {
+            tracing::warn!(node = self.node.id, %peer, limit, "connection refused: max.connections.per.ip reached");
+            return None;
+        }
+        *taken += 1;
+        Some(Place { of: Some((self.by_ip.clone(), ip)) })
+    }
+}
+
+/// How many connections each address has.
+type ByIp = Arc<Mutex<BTreeMap<IpAddr, usize>>>;
+
+/// A connection's place among those of its address, free again once this is dropped.
+struct Place {
+    /// None in memory, where there is no address.
+    of: Option<(ByIp, IpAddr)>,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let Some((by_ip, ip)) = &self.of {
+            let mut places = lock(by_ip);
+            if let Some(taken) = places.get_mut(ip) {
+                *taken -= 1;
+                if *taken == 0 {
+                    places.remove(ip);
+                }
+            }
+        }
     }
 }
 

@@ -15,10 +15,12 @@ use tokio::sync::mpsc;
 
 pub(crate) use context::{PartitionDescription, RequestContext, TopicDescription};
 pub(crate) use dispatch::{OFFERED, Reply};
+use frame::Budget;
 pub(crate) use listener::Listener;
 pub use memory::MemoryStream;
 
 use crate::NodeId;
+use crate::config::BrokerSettings;
 use crate::fetch::FetchSessions;
 use crate::rng::Rng;
 use crate::sync::{Switch, lock};
@@ -38,6 +40,8 @@ pub(crate) struct Node {
     pub(crate) frozen: Switch,
     /// Accepts connections, and reads nothing.
     pub(crate) deaf: Switch,
+    /// For the requests of all its connections.
+    pub(crate) budget: Budget,
     running: Mutex<Option<Running>>,
     /// How often it has been started.
     starts: AtomicU32,
@@ -56,13 +60,14 @@ pub(crate) struct Running {
 }
 
 impl Node {
-    pub(crate) fn new(id: NodeId, address: SocketAddr, fetch_sessions_max: usize, rng: Rng) -> Self {
+    pub(crate) fn new(id: NodeId, address: SocketAddr, settings: &BrokerSettings, rng: Rng) -> Self {
         Self {
             id,
             address,
-            sessions: Mutex::new(FetchSessions::new(fetch_sessions_max, rng)),
+            sessions: Mutex::new(FetchSessions::new(settings.fetch_sessions_max, rng)),
             frozen: Switch::off(),
             deaf: Switch::off(),
+            budget: Budget::new(settings.buffered_bytes_max),
             running: Mutex::new(None),
             starts: AtomicU32::new(0),
         }

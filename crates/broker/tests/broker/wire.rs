@@ -137,6 +137,23 @@ async fn connections_beyond_the_limit_are_closed() {
 }
 
 #[tokio::test]
+async fn connections_of_one_address_beyond_its_limit_are_closed() {
+    let cluster = Cluster::builder()
+        .config("max.connections.per.ip", "100")
+        .config("max.connections.per.ip.overrides", "127.0.0.1:1")
+        .start()
+        .await
+        .expect("starts");
+    let first = Connection::open(&cluster.bootstrap()).await;
+    eventually(&cluster, |cluster| cluster.connections(1) == 1).await;
+    assert!(Connection::open(&cluster.bootstrap()).await.is_closed().await);
+    cluster.connect(&cluster.bootstrap()).expect("connections in memory have no address");
+    drop(first);
+    eventually(&cluster, |cluster| cluster.connections(1) == 0).await;
+    serves(&cluster).await;
+}
+
+#[tokio::test]
 async fn the_same_broker_is_there_without_a_socket() {
     let cluster = Cluster::builder().in_memory().nodes(2).start().await.expect("starts");
     assert_eq!(cluster.bootstrap(), "127.0.0.1:9092,127.0.0.1:9093");

@@ -57,6 +57,7 @@ macro_rules! cases {
 mod admin;
 mod api_versions;
 mod cluster;
+mod compaction;
 mod configs;
 mod consumer_group_offsets;
 mod consumer_groups;
