@@ -40,11 +40,16 @@ macro_rules! peers {
     };
 }
 
-/// With Java, Maven and Python.
 mod real_kafka_java {
     use super::*;
 
-    peers!(java Java, librdkafka Librdkafka, kafka_python KafkaPython);
+    peers!(java Java);
+}
+
+mod real_kafka_with_python {
+    use super::*;
+
+    peers!(librdkafka Librdkafka, kafka_python KafkaPython);
 }
 
 async fn milena_writes(target: &Target, peer: PeerKind) {

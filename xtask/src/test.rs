@@ -11,12 +11,23 @@ use milena_testcontainers::{Availability, Decision, Need};
 
 use crate::{process, workspace};
 
-/// Modules by what the tests in them need. A module `real_kafka_java` is also a `real_kafka`, as is any name that
-/// begins so: what is left out is chosen by the beginning of the name.
-const SUITES: [(&str, Need, &str); 3] = [
-    ("real_kafka", Need::Any, "tests on a real Kafka"),
-    ("real_kafka_control", Need::Control, "tests that start and kill real brokers"),
-    ("real_kafka_java", Need::Java, "tests beside Java programs"),
+/// What the tests in a module need.
+#[derive(Clone, Copy)]
+enum Needs {
+    /// A real Kafka, or what comes with it.
+    Kafka(Need),
+    /// A program on the `PATH`.
+    Program(&'static str),
+}
+
+/// Modules by what the tests in them need. A module `real_kafka_java` is also a `real_kafka`: what is left out is chosen by a part of
+/// the name.
+const SUITES: [(&str, Needs, &str); 5] = [
+    ("real_kafka", Needs::Kafka(Need::Any), "tests on a real Kafka"),
+    ("real_kafka_control", Needs::Kafka(Need::Control), "tests that start and kill real brokers"),
+    ("real_kafka_java", Needs::Kafka(Need::Java), "tests beside Java programs"),
+    ("with_python", Needs::Program("python3"), "tests beside Python programs"),
+    ("with_go", Needs::Program("go"), "tests beside Go programs"),
 ];
 
 pub(crate) fn run(arguments: &[String]) -> Result<(), Box<dyn Error>> {
@@ -55,8 +66,12 @@ type LeftOut = (&'static str, &'static str, String);
 
 fn left_out(availability: &Availability) -> Result<Vec<LeftOut>, Box<dyn Error>> {
     let mut left_out = Vec::new();
-    for (module, need, what) in SUITES {
-        match availability.decide(need) {
+    for (module, needs, what) in SUITES {
+        let decision = match needs {
+            Needs::Kafka(need) => availability.decide(need),
+            Needs::Program(program) => decide_program(program),
+        };
+        match decision {
             Decision::Run => {}
             Decision::LeaveOut(why) => {
                 println!("Left out: {what}, because {why}");
@@ -68,6 +83,18 @@ fn left_out(availability: &Availability) -> Result<Vec<LeftOut>, Box<dyn Error>>
         }
     }
     Ok(left_out)
+}
+
+/// As [`Availability::decide`]: where `CI` is set, nothing may be left out.
+fn decide_program(program: &str) -> Decision {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let is_there = std::env::split_paths(&path)
+        .any(|directory| directory.join(program).with_extension(std::env::consts::EXE_EXTENSION).is_file());
+    match (is_there, std::env::var_os("CI")) {
+        (true, _) => Decision::Run,
+        (false, None) => Decision::LeaveOut(format!("{program} is not on the PATH")),
+        (false, Some(_)) => Decision::Refuse(format!("{program} is not on the PATH")),
+    }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -129,6 +156,7 @@ mod tests {
     #[test]
     fn leaving_out_the_general_need_leaves_out_the_special_ones() {
         let (general, ..) = SUITES[0];
-        assert!(SUITES.iter().all(|(module, ..)| module.starts_with(general)));
+        let of_kafka = SUITES.iter().filter(|(_, needs, _)| matches!(needs, Needs::Kafka(_)));
+        assert!(of_kafka.into_iter().all(|(module, ..)| module.starts_with(general)));
     }
 }

@@ -27,7 +27,7 @@ macro_rules! suite {
     };
 }
 
-/// With Java: Kafka's own tools.
+/// Kafka's own tools.
 mod real_kafka_java {
     use super::*;
 
@@ -45,15 +45,18 @@ mod real_kafka_java {
     );
 }
 
-/// With Python and Go.
-mod real_kafka_other {
+mod with_python {
     use super::*;
 
     suite!(
         other_languages::librdkafka_shares_a_group,
         other_languages::librdkafka_commits_transactions,
         other_languages::kafka_python_shares_a_group,
-        other_languages::franz_go_shares_a_group,
-        other_languages::franz_go_commits_transactions,
     );
+}
+
+mod with_go {
+    use super::*;
+
+    suite!(other_languages::franz_go_shares_a_group, other_languages::franz_go_commits_transactions);
 }
