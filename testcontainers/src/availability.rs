@@ -143,6 +143,12 @@ impl Availability {
         }
     }
 
+    /// Whether `CI` is set (to anything but 0 and false): no test may be left out then.
+    #[must_use]
+    pub fn in_ci(&self) -> bool {
+        self.in_ci
+    }
+
     pub(crate) fn reasons(&self) -> String {
         let of = |way: &str, result: Result<(), String>| result.err().map(|why| format!("{way}: {why}"));
         [of("jvm", self.jvm()), of("docker", self.docker())]

@@ -69,7 +69,7 @@ fn left_out(availability: &Availability) -> Result<Vec<LeftOut>, Box<dyn Error>>
     for (module, needs, what) in SUITES {
         let decision = match needs {
             Needs::Kafka(need) => availability.decide(need),
-            Needs::Program(program) => decide_program(program),
+            Needs::Program(program) => decide_program(program, availability.in_ci()),
         };
         match decision {
             Decision::Run => {}
@@ -86,14 +86,14 @@ fn left_out(availability: &Availability) -> Result<Vec<LeftOut>, Box<dyn Error>>
 }
 
 /// As [`Availability::decide`]: where `CI` is set, nothing may be left out.
-fn decide_program(program: &str) -> Decision {
+fn decide_program(program: &str, in_ci: bool) -> Decision {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let is_there = std::env::split_paths(&path)
         .any(|directory| directory.join(program).with_extension(std::env::consts::EXE_EXTENSION).is_file());
-    match (is_there, std::env::var_os("CI")) {
+    match (is_there, in_ci) {
         (true, _) => Decision::Run,
-        (false, None) => Decision::LeaveOut(format!("{program} is not on the PATH")),
-        (false, Some(_)) => Decision::Refuse(format!("{program} is not on the PATH")),
+        (false, false) => Decision::LeaveOut(format!("{program} is not on the PATH")),
+        (false, true) => Decision::Refuse(format!("{program} is not on the PATH")),
     }
 }
 
