@@ -138,3 +138,6 @@ fn read_subscription(migrant: &Migrant) -> Result<ConsumerProtocolSubscription, 
         .map(|(_, subscription)| subscription)
         .map_err(|_| "the embedded consumer protocol is malformed")
 }
+
+#[cfg(test)]
+mod tests;

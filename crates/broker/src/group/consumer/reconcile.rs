@@ -139,3 +139,88 @@ struct Step {
 fn entering(member: &Member, member_epoch: i32) -> Member {
     Member { previous_member_epoch: member.member_epoch, member_epoch, ..member.clone() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::group::consumer::member::with_epoch;
+
+    const TOPIC: Uuid = Uuid([1; 16]);
+    const TARGET_EPOCH: i32 = 5;
+
+    fn partitions(partitions: &[i32]) -> Partitions {
+        match partitions {
+            [] => Partitions::new(),
+            _ => Partitions::from([(TOPIC, partitions.iter().copied().collect())]),
+        }
+    }
+
+    fn member(member_epoch: i32, state: MemberState, assigned: &[i32]) -> Member {
+        let assigned = with_epoch(&partitions(assigned), member_epoch);
+        Member { member_epoch, previous_member_epoch: member_epoch - 1, state, assigned, ..Member::default() }
+    }
+
+    /// The epoch, state, assigned and pending partitions after a step towards a target. Others hold partition 9.
+    fn step(member: &Member, target: &[i32], owned: Option<&[i32]>) -> String {
+        let next = Reconciliation {
+            target_epoch: TARGET_EPOCH,
+            target: &partitions(target),
+            subscribed: &BTreeSet::from([TOPIC]),
+            has_subscription_changed: false,
+            owned: owned.map(partitions).as_ref(),
+            is_held_by_another: &|_, partition| partition == 9,
+        }
+        .advance(member);
+        let numbers =
+            |held: &HeldPartitions| -> Vec<i32> { held.values().flat_map(|p| p.keys()).copied().collect() };
+        let state = match &next.state {
+            MemberState::Stable => "stable".to_owned(),
+            MemberState::UnrevokedPartitions { pending_revocation } => {
+                format!("unrevoked {:?}", numbers(pending_revocation))
+            }
+            MemberState::UnreleasedPartitions => "unreleased".to_owned(),
+        };
+        format!("{} {state} {:?}", next.member_epoch, numbers(&next.assigned))
+    }
+
+    #[test]
+    fn transitions() {
+        let revoking = |pending: &[i32]| MemberState::UnrevokedPartitions {
+            pending_revocation: with_epoch(&partitions(pending), 4),
+        };
+        let stable = member(4, MemberState::Stable, &[1, 2]);
+        let unrevoked = member(4, revoking(&[2]), &[1]);
+        let unreleased = member(4, MemberState::UnreleasedPartitions, &[1]);
+        type Case<'a> = (&'a Member, &'a [i32], Option<&'a [i32]>, &'a str);
+        let table: [Case<'_>; 16] = [
+            // Member, target, what it says it owns: epoch, state, assigned afterwards.
+            (&stable, &[1, 2], None, "5 stable [1, 2]"),
+            (&stable, &[1, 2, 3], None, "5 stable [1, 2, 3]"),
+            (&stable, &[1], None, "4 unrevoked [2] [1]"),
+            (&stable, &[1], Some(&[1, 2]), "4 unrevoked [2] [1]"),
+            (&stable, &[1], Some(&[1]), "5 stable [1]"),
+            (&stable, &[1, 3], Some(&[1, 2]), "4 unrevoked [2] [1]"),
+            (&stable, &[1, 2, 9], None, "5 unreleased [1, 2]"),
+            (&stable, &[1, 2, 3, 9], None, "5 unreleased [1, 2, 3]"),
+            (&unrevoked, &[1], None, "4 unrevoked [2] [1]"),
+            (&unrevoked, &[1], Some(&[1, 2]), "4 unrevoked [2] [1]"),
+            (&unrevoked, &[1], Some(&[1]), "5 stable [1]"),
+            (&unrevoked, &[1, 9], Some(&[1]), "5 unreleased [1]"),
+            // It is to have back what it has just given back.
+            (&unrevoked, &[1, 2], Some(&[1]), "5 stable [1, 2]"),
+            (&unreleased, &[1, 3], None, "5 stable [1, 3]"),
+            (&unreleased, &[1, 9], None, "5 unreleased [1]"),
+            (&unreleased, &[3], None, "4 unrevoked [1] []"),
+        ];
+        for (member, target, owned, expected) in table {
+            assert_eq!(
+                step(member, target, owned),
+                expected,
+                "{:?} to {target:?}, owns {owned:?}",
+                member.state
+            );
+        }
+        let settled = member(TARGET_EPOCH, MemberState::Stable, &[1]);
+        assert_eq!(step(&settled, &[1, 2], None), "5 stable [1]", "a target is reached only once");
+    }
+}
