@@ -174,5 +174,8 @@ proptest! {
         for (member_id, target) in &without {
             prop_assert!(is_subset(&again[member_id], target), "{} won something", member_id);
         }
+        // Who has one more than others keeps it, so the newcomer has no more than it must.
+        let total: usize = loads.iter().sum();
+        prop_assert_eq!(load(&again[&name]), total / again.len());
     }
 }
