@@ -19,6 +19,10 @@
 //! | `classic` | members that still speak the classic protocol |
 //! | `migrate` | classic groups that become consumer groups, and back |
 //! | `requests` | requests to groups that may not exist, or be of another kind |
+//!
+//! What differs from Kafka, and is not seen in what clients are told of the protocol: expressions are resolved right
+//! after the heartbeat that asks for it, not in the background; replicas that move to another rack start no rebalance;
+//! subscriptions are taken to be the same when they come to the same topics, however they are written.
 
 mod assignor;
 mod classic;
