@@ -505,3 +505,89 @@ fn member_ids_look_like_javas_and_follow_the_seed() {
     let lengths: Vec<_> = uuid.split('-').map(str::len).collect();
     assert_eq!(lengths, [8, 4, 4, 4, 12]);
 }
+
+/// Takes a new group into a state; in `Preparing` a member of an older generation has not joined again yet.
+fn in_state(state: &str) -> Bench {
+    let mut bench = if state == "Initial" { Bench::new() } else { Bench::at_once() };
+    match state {
+        "Empty" => {}
+        "Initial" => drop(bench.join("a")),
+        "Preparing" => {
+            bench.settle();
+            drop(bench.join("b"));
+        }
+        "Completing" => {
+            let joining = bench.join("a");
+            bench.pass(0);
+            answered(joining);
+        }
+        _ => drop(bench.settle()),
+    }
+    bench
+}
+
+fn happen(bench: &mut Bench, event: &str) {
+    let members: Vec<_> = bench.group.members.keys().cloned().collect();
+    let generation_id = bench.group.generation_id;
+    let told = |member_id: &ByteStr| JoinGroupResponse {
+        member_id: member_id.clone(),
+        generation_id,
+        ..Default::default()
+    };
+    match event {
+        "a member joins" => drop(bench.join("z")),
+        "all join again" => {
+            let is_missing = |id: &&ByteStr| !bench.group.members[*id].is_joining();
+            let missing: Vec<_> = members.iter().filter(is_missing).collect();
+            missing.into_iter().for_each(|member_id| drop(bench.rejoin(member_id, "changed")));
+        }
+        "the leader syncs" => {
+            let leader = bench.group.leader.clone();
+            leader.iter().for_each(|leader| drop(bench.sync(&told(leader), &[])));
+        }
+        "all leave" => members.iter().for_each(|member_id| bench.leave(member_id).expect("a member")),
+        _ => bench.pass(60_000),
+    }
+}
+
+#[test]
+fn every_state_goes_on_as_the_diagram_says() {
+    let mut table = String::new();
+    for state in ["Empty", "Initial", "Preparing", "Completing", "Stable"] {
+        for event in ["a member joins", "all join again", "the leader syncs", "all leave", "a minute passes"]
+        {
+            let mut bench = in_state(state);
+            happen(&mut bench, event);
+            let (next, generation_id) = (bench.group.state.name(), bench.group.generation_id);
+            table += &format!("{state:<10} | {event:<16} | {next:<19} | {generation_id}\n");
+        }
+    }
+    let expected = "\
+Empty      | a member joins   | PreparingRebalance  | 0
+Empty      | all join again   | Empty               | 0
+Empty      | the leader syncs | Empty               | 0
+Empty      | all leave        | Empty               | 0
+Empty      | a minute passes  | Empty               | 0
+Initial    | a member joins   | PreparingRebalance  | 0
+Initial    | all join again   | PreparingRebalance  | 0
+Initial    | the leader syncs | PreparingRebalance  | 0
+Initial    | all leave        | PreparingRebalance  | 0
+Initial    | a minute passes  | Empty               | 2
+Preparing  | a member joins   | PreparingRebalance  | 1
+Preparing  | all join again   | CompletingRebalance | 2
+Preparing  | the leader syncs | PreparingRebalance  | 1
+Preparing  | all leave        | Empty               | 3
+Preparing  | a minute passes  | Empty               | 3
+Completing | a member joins   | PreparingRebalance  | 1
+Completing | all join again   | CompletingRebalance | 2
+Completing | the leader syncs | Stable              | 1
+Completing | all leave        | Empty               | 2
+Completing | a minute passes  | Empty               | 2
+Stable     | a member joins   | PreparingRebalance  | 1
+Stable     | all join again   | CompletingRebalance | 2
+Stable     | the leader syncs | Stable              | 1
+Stable     | all leave        | Empty               | 2
+Stable     | a minute passes  | Empty               | 2
+";
+    assert_eq!(table, expected, "\n{table}");
+}
