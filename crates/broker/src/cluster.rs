@@ -12,6 +12,7 @@ use crate::fault::Faults;
 use crate::group::keep_groups;
 use crate::inspect::LogView;
 use crate::node::MemoryStream;
+use crate::observe::RequestSeen;
 use crate::shared::Shared;
 use crate::state::{AdminError, InternalTopic};
 use crate::task::Task;
@@ -199,6 +200,11 @@ impl Cluster {
         self.shared.groups.lock().offsets.get(group, topic, partition).map(|committed| committed.offset)
     }
 
+    /// The offset that a partition's next record gets.
+    pub fn log_end_offset(&self, topic: &str, partition: i32) -> Option<i64> {
+        Some(self.shared.partition(topic, partition)?.lock().log.log_end_offset())
+    }
+
     /// What a partition has stored.
     pub fn log(&self, topic: &str, partition: i32) -> Option<LogView> {
         let partition = self.shared.partition(topic, partition)?;
@@ -224,6 +230,14 @@ impl Cluster {
     /// Whether a node is up; a frozen one is.
     pub fn is_running(&self, node: NodeId) -> bool {
         self.shared.node(node).is_some_and(|node| node.is_running())
+    }
+
+    /// Calls `watcher` with every request that a node begins to work on, from now on. False if there is a watcher
+    /// already, which stays.
+    ///
+    /// It is called where the work is done, so it must be quick.
+    pub fn watch_requests(&self, watcher: impl Fn(&RequestSeen<'_>) + Send + Sync + 'static) -> bool {
+        self.shared.seen.watch(watcher)
     }
 
     /// How many connections a node has now.

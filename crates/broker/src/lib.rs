@@ -45,3 +45,4 @@ pub use fault::{Fault, FaultBuilder, Faults, PartFaultBuilder};
 pub use inspect::{DamagedBatch, LogView, StoredBatch, StoredProducer, StoredRecord};
 pub use milena_protocol::{ApiKey, ErrorCode, Uuid};
 pub use node::MemoryStream;
+pub use observe::RequestSeen;

@@ -1,7 +1,8 @@
 //! What the cluster has seen: counters that tests read, and a way to wait for them.
 
 use std::collections::BTreeMap;
-use std::sync::Mutex;
+use std::fmt;
+use std::sync::{Mutex, OnceLock};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use milena_protocol::{ApiKey, ByteStr};
@@ -21,6 +22,32 @@ pub(crate) struct Observations {
     is_tracking_batches: AtomicBool,
     batches: Mutex<BTreeMap<(ByteStr, i32), InFlight>>,
     changed: Notify,
+    watcher: OnceLock<Watcher>,
+}
+
+/// A request as a node begins to work on it; see [`Cluster::watch_requests`](crate::Cluster::watch_requests).
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct RequestSeen<'a> {
+    /// The node that was asked.
+    pub node: NodeId,
+    /// What it was asked.
+    pub api: ApiKey,
+    /// The version of the request.
+    pub version: i16,
+    /// What the client calls itself; empty without a name.
+    pub client_id: &'a str,
+    /// The client's number for the request.
+    pub correlation_id: i32,
+}
+
+/// Who wants to see requests.
+struct Watcher(Box<dyn Fn(&RequestSeen<'_>) + Send + Sync>);
+
+impl fmt::Debug for Watcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Watcher")
+    }
 }
 
 type ApiKeyCode = i16;
@@ -36,6 +63,17 @@ impl Observations {
     pub(crate) fn request(&self, node: NodeId, api: ApiKey) {
         *lock(&self.requests).entry((node, api.code())).or_default() += 1;
         self.changed.notify_waiters();
+    }
+
+    /// Has `watcher` see all requests from now on. False if there is one already.
+    pub(crate) fn watch(&self, watcher: impl Fn(&RequestSeen<'_>) + Send + Sync + 'static) -> bool {
+        self.watcher.set(Watcher(Box::new(watcher))).is_ok()
+    }
+
+    pub(crate) fn show(&self, request: &RequestSeen<'_>) {
+        if let Some(Watcher(watcher)) = self.watcher.get() {
+            watcher(request);
+        }
     }
 
     pub(crate) fn requests(&self, node: Option<NodeId>, api: Option<ApiKey>) -> u64 {

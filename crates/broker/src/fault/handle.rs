@@ -410,9 +410,14 @@ impl FaultBuilder {
         self.add(Effect::CloseBeforeWork)
     }
 
-    /// The work begins so much later.
+    /// The work begins so much later; also when the client has given the request up meanwhile.
     pub fn delay_work(self, delay: Duration) -> Fault {
         self.add(Effect::DelayWork(delay))
+    }
+
+    /// The request is worked on twice, as if it had arrived twice, and the first answer is sent.
+    pub fn deliver_twice(self) -> Fault {
+        self.add(Effect::WorkTwice)
     }
 
     /// The work is done, and then the connection is closed instead of answering.

@@ -58,6 +58,8 @@ pub(crate) enum Effect {
     CloseBeforeWork,
     /// Wait before doing the work.
     DelayWork(Duration),
+    /// Do the work twice, and answer what came of the first time.
+    WorkTwice,
     /// Do the work, then close the connection instead of answering.
     LoseAnswer,
     /// Do the work, then wait before answering.
@@ -101,7 +103,7 @@ pub(crate) struct Subject<'a> {
 impl Effect {
     fn stage(self) -> Stage {
         match self {
-            Self::Answer(_) | Self::CloseBeforeWork | Self::DelayWork(_) => Stage::Work,
+            Self::Answer(_) | Self::CloseBeforeWork | Self::DelayWork(_) | Self::WorkTwice => Stage::Work,
             Self::LoseAnswer | Self::DelayAnswer(_) | Self::TruncateAnswer => Stage::Answer,
             Self::HideTopic => Stage::TopicDescription,
             Self::ReportLeader(_) | Self::ReportLeaderEpoch(_) => Stage::PartitionDescription,

@@ -30,6 +30,7 @@ use super::connection::{ConnectionState, Hangup};
 use super::{Node, RequestContext};
 use crate::api::Api;
 use crate::fault::{Effect, Stage};
+use crate::observe::RequestSeen;
 use crate::shared::Shared;
 
 /// The APIs that are offered, each in every version of Kafka 4.3.
@@ -228,8 +229,21 @@ async fn run<R: Api>(context: &RequestContext<'_>, correlation_id: i32, mut body
         Err(error) => return Outcome::HangUp(Hangup::Malformed(error.to_string())),
     };
     context.shared.seen.request(context.node.id, R::KEY);
+    context.shared.seen.show(&RequestSeen {
+        node: context.node.id,
+        api: R::KEY,
+        version: context.version,
+        client_id: context.client_id,
+        correlation_id,
+    });
     let effects = context.shared.strike(context.subject(None), &[Stage::Work, Stage::Answer]);
     let reply = match before_work(&effects).await {
+        BeforeWork::Do if effects.contains(&Effect::WorkTwice) => {
+            let first = request.clone().handle(context).await;
+            // Its answer goes nowhere.
+            let _ = request.handle(context).await;
+            first
+        }
         BeforeWork::Do => request.handle(context).await,
         BeforeWork::Refuse(error) => request.refuse(context, error),
         BeforeWork::HangUp => return Outcome::HangUp(Hangup::Fault),

@@ -1,0 +1,69 @@
+//! P2: the order within a partition is that of the sends, and a key stays in its partition.
+
+use std::collections::BTreeMap;
+
+use super::{Broken, Violation};
+use crate::book::{Book, Outcome, Place, Sent};
+use crate::event::RecordId;
+
+pub(super) fn check(book: &Book<'_>, violations: &mut Vec<Violation>) {
+    order(book, violations);
+    if !book.partitions_added {
+        keys(book, violations);
+    }
+}
+
+/// Of a record that is there more than once, which only happens without idempotence, the first counts: a repetition that was on
+/// its way may arrive at any time. For the same reason what was not acknowledged counts with idempotence only.
+fn order(book: &Book<'_>, violations: &mut Vec<Violation>) {
+    let mut logged: BTreeMap<(&str, Place<'_>), Vec<(i64, u64, RecordId)>> = BTreeMap::new();
+    for (id, sent) in &book.sends {
+        let producer = book.producer(sent.client);
+        let is_ordered = producer.acknowledged && (producer.idempotent || !producer.pipelined);
+        if !is_ordered || !(producer.idempotent || is_acknowledged(sent)) {
+            continue;
+        }
+        let mut firsts: BTreeMap<Place<'_>, i64> = BTreeMap::new();
+        for (place, offset) in &sent.found {
+            let first = firsts.entry(*place).or_insert(*offset);
+            *first = (*first).min(*offset);
+        }
+        for (place, offset) in firsts {
+            logged.entry((sent.client, place)).or_default().push((offset, sent.seq, *id));
+        }
+    }
+    for ((client, (topic, partition)), mut records) in logged {
+        records.sort_unstable();
+        for pair in records.windows(2) {
+            let ((before, earlier, one), (after, later, other)) = (pair[0], pair[1]);
+            if earlier > later {
+                let what = format!(
+                    "{topic}-{partition}: {client} sent record {other} (number {later}) before {one} (number {earlier}), \
+                     and they are at {after} and {before}"
+                );
+                violations.push(Violation { kind: Broken::Reordered, what });
+            }
+        }
+    }
+}
+
+fn is_acknowledged(sent: &Sent<'_>) -> bool {
+    sent.resolutions.iter().any(|resolution| matches!(resolution.outcome, Outcome::Acknowledged { .. }))
+}
+
+fn keys(book: &Book<'_>, violations: &mut Vec<Violation>) {
+    let mut homes: BTreeMap<(&str, &str, &str), (i32, RecordId)> = BTreeMap::new();
+    for (id, sent) in &book.sends {
+        let (Some(key), None) = (sent.key, sent.partition) else { continue };
+        for ((_, partition), offset) in &sent.found {
+            let (home, first) = homes.entry((sent.client, sent.topic, key)).or_insert((*partition, *id));
+            if home != partition {
+                let what = format!(
+                    "{}: {} sent record {first} with key {key} to partition {home}, and record {id} to {partition} (@{offset})",
+                    sent.topic, sent.client
+                );
+                violations.push(Violation { kind: Broken::KeyMoved, what });
+            }
+        }
+    }
+}
