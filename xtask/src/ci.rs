@@ -6,12 +6,12 @@ use std::error::Error;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::{codegen, deny, features, no_c, process, test, tidy, workspace};
+use crate::{codegen, deny, features, no_c, process, sim, test, tidy, workspace};
 
 type Step = (&'static str, fn() -> Result<(), Box<dyn Error>>);
 
 /// Quick ones first.
-const STEPS: [Step; 9] = [
+const STEPS: [Step; 10] = [
     ("fmt", || process::run(&mut cargo(&["fmt", "--all", "--check"]))),
     ("tidy", || tidy::run(&[])),
     ("codegen", || codegen::run(&["--check".to_owned()])),
@@ -21,6 +21,7 @@ const STEPS: [Step; 9] = [
     ("deny", || deny::run(&[])),
     ("no-c", || no_c::run(&[])),
     ("test", || test::run(&[])),
+    ("sim", sim::run_in_ci),
 ];
 
 const CLIPPY: [&str; 8] =

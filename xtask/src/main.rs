@@ -6,6 +6,7 @@ mod deny;
 mod features;
 mod no_c;
 mod process;
+mod sim;
 mod test;
 mod tidy;
 mod workspace;
@@ -22,10 +23,11 @@ fn main() -> ExitCode {
         "deny" => deny::run(&arguments),
         "features" => features::run(&arguments),
         "no-c" => no_c::run(&arguments),
+        "sim" => sim::run(&arguments),
         "test" => test::run(&arguments),
         "tidy" => tidy::run(&arguments),
         _ => Err(format!(
-            "unknown command `{command}`; there are: ci, codegen, deny, features, no-c, test, tidy"
+            "unknown command `{command}`; there are: ci, codegen, deny, features, no-c, sim, test, tidy"
         )
         .into()),
     };

@@ -76,7 +76,8 @@ impl<'a> Book<'a> {
             let at_us = entry.at_us;
             match &entry.event {
                 Event::Meta { final_committed, final_uncommitted, idempotent, partitions_added, .. } => {
-                    let readers = if final_uncommitted.is_empty() { final_committed } else { final_uncommitted };
+                    let readers =
+                        if final_uncommitted.is_empty() { final_committed } else { final_uncommitted };
                     finals.extend(readers.iter().map(|name| &**name));
                     book.idempotent = *idempotent;
                     book.partitions_added = *partitions_added;

@@ -108,7 +108,9 @@ impl Event {
             Self::TxnBegin { client, txn, tid } => {
                 ("txn_begin", json!({"c": **client, "txn": **txn, "tid": **tid}))
             }
-            Self::TxnCommitStart { client, txn } => ("txn_commit_start", json!({"c": **client, "txn": **txn})),
+            Self::TxnCommitStart { client, txn } => {
+                ("txn_commit_start", json!({"c": **client, "txn": **txn}))
+            }
             Self::TxnCommit { client, txn } => ("txn_commit", json!({"c": **client, "txn": **txn})),
             Self::TxnAbort { client, txn } => ("txn_abort", json!({"c": **client, "txn": **txn})),
             Self::TxnUnknown { client, txn } => ("txn_unknown", json!({"c": **client, "txn": **txn})),
@@ -357,10 +359,9 @@ impl Fields<'_> {
                 used: self.number("used")?,
                 limit: self.number("limit")?,
             },
-            Some("isolation_start") => Note::IsolationStart {
-                bystanders: self.bystanders()?,
-                within_us: self.number("within_us")?,
-            },
+            Some("isolation_start") => {
+                Note::IsolationStart { bystanders: self.bystanders()?, within_us: self.number("within_us")? }
+            }
             Some("isolation_end") => Note::IsolationEnd,
             Some("unreadable") => Note::Unreadable {
                 topic: self.name("topic")?,
@@ -380,12 +381,15 @@ impl Fields<'_> {
             let partition = pair[1].as_i64().and_then(|partition| i32::try_from(partition).ok());
             Some((Name::from(pair[0].as_str()?), partition?))
         };
-        list.iter().map(|value| pair(value).ok_or_else(|| "a bystander is [topic, partition]".to_owned())).collect()
+        list.iter()
+            .map(|value| pair(value).ok_or_else(|| "a bystander is [topic, partition]".to_owned()))
+            .collect()
     }
 
     fn eos(&self) -> Parsed<Vec<(Name, Name)>> {
         let Some(list) = self.0.get("eos").and_then(Value::as_array) else { return Ok(Vec::new()) };
-        let chain = |chain: &Value| Some((chain["source"].as_str()?.into(), chain["output"].as_str()?.into()));
+        let chain =
+            |chain: &Value| Some((chain["source"].as_str()?.into(), chain["output"].as_str()?.into()));
         list.iter().map(|value| chain(value).ok_or_else(|| "`eos` is {source, output}".to_owned())).collect()
     }
 

@@ -1,7 +1,8 @@
 //! Makes things go wrong, as the plan says, and puts everything right in the end.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use milena_broker::{Fault, FaultBuilder};
@@ -20,11 +21,35 @@ pub(crate) struct Chaos {
     fired: Arc<AtomicU64>,
     /// What lasts for a while.
     lasting: Vec<Task>,
+    outages: Outages,
+}
+
+/// Which nodes are down, or about to be: two outages of one node at once would undo each other.
+#[derive(Clone, Default)]
+struct Outages {
+    nodes: Arc<Mutex<BTreeSet<i32>>>,
+}
+
+impl Outages {
+    /// False if the node is down already.
+    fn begin(&self, act: &Act) -> bool {
+        act.outage().is_none_or(|node| self.nodes().insert(node))
+    }
+
+    fn end(&self, act: &Act) {
+        act.outage().inspect(|node| {
+            self.nodes().remove(node);
+        });
+    }
+
+    fn nodes(&self) -> MutexGuard<'_, BTreeSet<i32>> {
+        self.nodes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Chaos {
     pub(crate) fn new(world: &Arc<World>) -> Self {
-        Self { world: world.clone(), fired: Arc::default(), lasting: Vec::new() }
+        Self { world: world.clone(), fired: Arc::default(), lasting: Vec::new(), outages: Outages::default() }
     }
 
     /// Does what the plan says, and then more of it until enough has happened; then ends all of it. Returns how many faults took
@@ -57,10 +82,15 @@ impl Chaos {
         let (world, fired) = (self.world.clone(), self.fired.clone());
         world.recorder.trace(|| format!("chaos {act:?}"));
         self.lasting.retain(|task| !task.is_finished());
+        let outages = self.outages.clone();
         self.lasting.push(self.world.env.spawn(async move {
-            if perform(&world, act).await {
+            if !outages.begin(&act) {
+                return;
+            }
+            if perform(&world, act.clone()).await {
                 fired.fetch_add(1, Ordering::Relaxed);
             }
+            outages.end(&act);
         }));
     }
 }

@@ -8,6 +8,9 @@ use milena_sim::{Report, Seeds, run_caught, write};
 const USAGE: &str = "milena-sim --seeds N [--from S] [--threads T] [--commit C] [--out FOLDER]
 milena-sim --seed S [--trace FILE] [--history FILE]";
 
+/// How many violations of one seed are shown.
+const SHOWN_MAX: usize = 8;
+
 /// What was asked for.
 #[derive(Debug)]
 struct Options {
@@ -80,16 +83,17 @@ fn replay(seed: u64, options: &Options) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let written = options.trace.as_ref().map_or(Ok(()), |path| std::fs::write(path, &run.trace)).and_then(|()| {
-        options.history.as_ref().map_or(Ok(()), |path| run.history.write(std::fs::File::create(path)?))
-    });
+    let written =
+        options.trace.as_ref().map_or(Ok(()), |path| std::fs::write(path, &run.trace)).and_then(|()| {
+            options.history.as_ref().map_or(Ok(()), |path| run.history.write(std::fs::File::create(path)?))
+        });
     if let Err(error) = written {
         println!("cannot write: {error}");
         return ExitCode::FAILURE;
     }
     let (records, faults, lasted) = (run.records, run.faults, run.lasted);
     println!("seed {seed}: {records} records, {faults} faults, {lasted:?} of virtual time");
-    run.violations.iter().for_each(|violation| println!("  {violation}"));
+    show(&run.violations);
     if run.violations.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
@@ -99,7 +103,7 @@ fn many(options: &Options) -> ExitCode {
         Seeds { from: *from, count: *seeds, threads: *threads, is_first_enough: options.is_first_enough };
     let report = seeds.run(|seed, failure| {
         println!("FAILED: seed {seed} commit {commit}");
-        failure.iter().take(5).for_each(|violation| println!("  {violation}"));
+        show(failure);
         if let Ok(run) = run_caught(seed, true)
             && let Ok((history, trace)) = write(&run, &options.out)
         {
@@ -110,11 +114,19 @@ fn many(options: &Options) -> ExitCode {
     if report.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
+/// One cause has many effects: the first ones, and how many there are.
+fn show(violations: &[impl std::fmt::Display]) {
+    violations.iter().take(SHOWN_MAX).for_each(|violation| println!("  {violation}"));
+    if violations.len() > SHOWN_MAX {
+        println!("  ... {} in all", violations.len());
+    }
+}
+
 fn print(report: &Report) {
     let Report { seeds, records, faults, lasted, took, failures } = report;
     let count = (*seeds).max(1);
     println!(
-        "{seeds} seeds, {} failed; {:.0} seeds per second and thread; per seed {} records (at least {}), {} faults that took \
+        "{seeds} seeds, {} failed; {:.0} seeds per second and core; per seed {} records (at least {}), {} faults that took \
          effect (at least {}), {} s of virtual time",
         failures.len(),
         *seeds as f64 / took.as_secs_f64().max(f64::EPSILON),

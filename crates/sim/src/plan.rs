@@ -54,7 +54,7 @@ impl Plan {
     pub(crate) fn of_seed(seed: u64) -> Self {
         let mut rng = Rng::new(seed ^ 0x6d69_6c65_6e61);
         let topics: Vec<_> = (0..rng.between(1, 3)).map(|index| TopicPlan::random(index, &mut rng)).collect();
-        let period = ms(rng.between(4_000, 8_000));
+        let period = ms(rng.between(3_000, 6_000));
         let growth = rng.percent(30).then(|| {
             let topic = rng.below(topics.len() as u64) as usize;
             let at = period.mul_f64(0.2 + 0.1 * rng.below(6) as f64);

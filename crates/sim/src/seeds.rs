@@ -34,7 +34,7 @@ pub struct Report {
     pub faults: (u64, u64),
     /// Virtual time, over all seeds.
     pub lasted: Duration,
-    /// Real time, over all seeds: what one thread would have taken.
+    /// Processor time, over all seeds: what one core would have taken, had it nothing else to do.
     pub took: Duration,
     /// Seeds that failed, and how.
     pub failures: BTreeMap<u64, Vec<String>>,
@@ -49,7 +49,8 @@ impl Seeds {
         let next = AtomicU64::new(self.from);
         let is_over = AtomicBool::new(false);
         let report = Mutex::new(Report::default());
-        let running: Vec<Mutex<Option<(u64, Instant)>>> = (0..self.threads).map(|_| Mutex::default()).collect();
+        let running: Vec<Mutex<Option<(u64, Instant)>>> =
+            (0..self.threads).map(|_| Mutex::default()).collect();
         thread::scope(|scope| {
             let workers: Vec<_> = running
                 .iter()
@@ -61,9 +62,11 @@ impl Seeds {
                                 break;
                             }
                             *lock(current) = Some((seed, now()));
+                            let started = thread_time();
                             let outcome = run_caught(seed, false);
-                            let started = lock(current).take().map_or_else(now, |(_, started)| started);
-                            let failure = lock(&report).add(seed, &outcome, started.elapsed());
+                            let took = thread_time().saturating_sub(started);
+                            *lock(current) = None;
+                            let failure = lock(&report).add(seed, &outcome, took);
                             if let Some(failure) = failure {
                                 show(seed, &failure);
                                 is_over.fetch_or(self.is_first_enough, Ordering::Relaxed);
@@ -136,6 +139,12 @@ fn watch(running: &[Mutex<Option<(u64, Instant)>>], is_over: impl Fn() -> bool) 
             }
         }
     }
+}
+
+/// Processor time that this thread has had.
+fn thread_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32)
 }
 
 #[expect(clippy::disallowed_methods, reason = "how long a seed takes is measured by the real clock")]

@@ -65,7 +65,8 @@ impl World {
         let wall_ms = WALL_CLOCK_MS + (self.recorder.at_us() / 1_000) as i64;
         let connector = self.network.connector(name);
         let env = Env::builder().connector(connector).seed(seed).virtual_wall_clock(wall_ms).build();
-        let bootstrap = Address::parse_list(&self.cluster.bootstrap()).expect("the cluster lists its addresses");
+        let bootstrap =
+            Address::parse_list(&self.cluster.bootstrap()).expect("the cluster lists its addresses");
         let mut config = ClientConfig::new(bootstrap);
         config.connection.client_id = Some(name.into());
         config.connection.request_timeout = request_timeout;

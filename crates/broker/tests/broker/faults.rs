@@ -1,5 +1,6 @@
 //! Things that go wrong on request, as a client sees them.
 
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -478,4 +479,30 @@ async fn one_seed_gives_one_cluster() {
     };
     assert_eq!(start(7).await, start(7).await);
     assert_ne!(start(7).await.1, start(8).await.1);
+}
+
+#[tokio::test]
+async fn a_request_that_arrives_twice_is_worked_on_twice_and_answered_once() {
+    let cluster = three_nodes().await;
+    let mut client = connect(&cluster, 1).await;
+    let fault = cluster.faults().on(ApiKey::Produce).deliver_twice();
+    let first = client.call(9, &produce()).await;
+    assert_eq!((first.responses[0].partition_responses[0].base_offset, end_offset(&cluster)), (0, 2));
+    let second = client.call(9, &produce()).await;
+    assert_eq!((second.responses[0].partition_responses[0].base_offset, end_offset(&cluster)), (2, 3));
+    assert_eq!((fault.fired(), cluster.log_end_offset("t", 0)), (1, Some(3)));
+}
+
+#[tokio::test]
+async fn a_watcher_sees_every_request() {
+    let cluster = three_nodes().await;
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let notes = seen.clone();
+    assert!(cluster.watch_requests(move |request| {
+        notes.lock().unwrap().push((request.node, request.api, request.version));
+    }));
+    assert!(!cluster.watch_requests(|_| ()), "one watcher");
+    connect(&cluster, 1).await.call(9, &produce()).await;
+    metadata(&mut connect(&cluster, 2).await).await;
+    assert_eq!(*seen.lock().unwrap(), [(1, ApiKey::Produce, 9), (2, ApiKey::Metadata, 13)]);
 }

@@ -28,7 +28,8 @@ pub(super) fn check(book: &Book<'_>, violations: &mut Vec<Violation>) {
 
 fn record(book: &Book<'_>, id: RecordId, sent: &Sent<'_>, violations: &mut Vec<Violation>) {
     let mut broken = |kind, what: String| {
-        violations.push(Violation { kind, what: format!("{} of {}: {what}", describe(id, sent), sent.client) });
+        violations
+            .push(Violation { kind, what: format!("{} of {}: {what}", describe(id, sent), sent.client) });
     };
     let producer = book.producer(sent.client);
     if producer.idempotent && sent.found.len() > 1 {
@@ -46,8 +47,12 @@ fn record(book: &Book<'_>, id: RecordId, sent: &Sent<'_>, violations: &mut Vec<V
             }
             Outcome::Acknowledged { .. } if !producer.acknowledged => {}
             Outcome::Acknowledged { place, offset } => {
-                let found: Vec<_> =
-                    sent.found.iter().filter(|(there, _)| *there == place).map(|(_, offset)| *offset).collect();
+                let found: Vec<_> = sent
+                    .found
+                    .iter()
+                    .filter(|(there, _)| *there == place)
+                    .map(|(_, offset)| *offset)
+                    .collect();
                 if found.is_empty() && !book.is_unreadable(place, offset) {
                     broken(Broken::LostWrite, format!("acknowledged at {}-{}@{offset}", place.0, place.1));
                 } else if !found.is_empty() && offset >= 0 && !found.contains(&offset) {

@@ -17,7 +17,13 @@ struct Unresolved {
 
 pub(super) fn check(history: &History, violations: &mut Vec<Violation>) {
     let mut producers: BTreeMap<&str, Unresolved> = BTreeMap::new();
+    let mut at_us = 0;
     for entry in &history.entries {
+        // Who is told of a resolution, and who is let in because of it, run in any order within one moment.
+        if entry.at_us > at_us {
+            producers.iter_mut().for_each(|(client, producer)| producer.judge(client, at_us, violations));
+            at_us = entry.at_us;
+        }
         match &entry.event {
             Event::Note(Note::Gauge { what, used, limit }) if used > limit => {
                 let what = format!("{what}: {used} bytes, and {limit} are allowed");
@@ -30,14 +36,6 @@ pub(super) fn check(history: &History, violations: &mut Vec<Violation>) {
                 let producer = producers.entry(client).or_default();
                 producer.bytes += bytes;
                 producer.records.insert(*id, *bytes);
-                if let Some(limit) = producer.limit.filter(|limit| producer.bytes > *limit && !producer.is_over) {
-                    producer.is_over = true;
-                    let what = format!(
-                        "{client}: {} bytes of records are unresolved at {} us, and {limit} are allowed",
-                        producer.bytes, entry.at_us
-                    );
-                    violations.push(Violation { kind: Broken::OverBudget, what });
-                }
             }
             Event::Ack { client, id, .. } | Event::Fail { client, id, .. } => {
                 if let Some(producer) = producers.get_mut(&**client)
@@ -48,5 +46,18 @@ pub(super) fn check(history: &History, violations: &mut Vec<Violation>) {
             }
             _ => {}
         }
+    }
+    producers.iter_mut().for_each(|(client, producer)| producer.judge(client, at_us, violations));
+}
+
+impl Unresolved {
+    fn judge(&mut self, client: &str, at_us: u64, violations: &mut Vec<Violation>) {
+        let Some(limit) = self.limit.filter(|limit| self.bytes > *limit && !self.is_over) else { return };
+        self.is_over = true;
+        let what = format!(
+            "{client}: {} bytes of records are unresolved at {at_us} us, and {limit} are allowed",
+            self.bytes
+        );
+        violations.push(Violation { kind: Broken::OverBudget, what });
     }
 }

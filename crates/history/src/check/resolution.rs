@@ -37,7 +37,10 @@ fn record(book: &Book<'_>, id: RecordId, sent: &Sent<'_>, violations: &mut Vec<V
     if let (Some(accepted_at), Some(limit)) = (accepted_at, producer.max_block_us) {
         let waited = accepted_at.saturating_sub(sent.at_us);
         if waited > limit + SLACK_US {
-            broken(Broken::AdmittedLate, format!("accepted or refused after {waited} us, and {limit} are allowed"));
+            broken(
+                Broken::AdmittedLate,
+                format!("accepted or refused after {waited} us, and {limit} are allowed"),
+            );
         }
     }
     if let (Some(admitted), Some(resolved_at), Some(limit)) =
@@ -85,7 +88,8 @@ fn flushes(history: &History, book: &Book<'_>, violations: &mut Vec<Violation>) 
                     let resolved_at =
                         book.sends.get(id).and_then(|sent| sent.resolutions.first()).map(|first| first.at_us);
                     if resolved_at.is_none_or(|at_us| at_us > entry.at_us) {
-                        let what = format!("{client} at {} us, and record {id} was not resolved", entry.at_us);
+                        let what =
+                            format!("{client} at {} us, and record {id} was not resolved", entry.at_us);
                         violations.push(Violation { kind: Broken::FlushedEarly, what });
                     }
                 }
@@ -119,6 +123,7 @@ fn is_lost(book: &Book<'_>, id: RecordId) -> bool {
     let Some(sent) = book.sends.get(&id) else { return false };
     let is_resolved =
         sent.resolutions.iter().any(|resolution| matches!(resolution.outcome, Outcome::Failed { .. }));
-    let may_be_damaged = book.logs.keys().any(|place| place.0 == sent.topic && book.is_unreadable(*place, -1));
+    let may_be_damaged =
+        book.logs.keys().any(|place| place.0 == sent.topic && book.is_unreadable(*place, -1));
     sent.found.is_empty() && !is_resolved && !may_be_damaged
 }

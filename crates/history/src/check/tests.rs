@@ -255,11 +255,16 @@ fn a_record_that_others_do_not_see_is_caught() {
 
 #[test]
 fn more_bytes_than_allowed_are_caught() {
-    let full = |script: Script| script.send(1).send(2).send(3).ack(1, 0).ack(2, 1).ack(3, 2).log(&[1, 2, 3]);
-    assert_eq!(full(Script::new()).broken(), [Broken::OverBudget]);
+    let full = |us| {
+        let script = Script::new().send(1).send(2).send(3).wait(us);
+        script.ack(1, 0).ack(2, 1).ack(3, 2).log(&[1, 2, 3]).broken()
+    };
+    assert_eq!(full(1), [Broken::OverBudget]);
+    assert_eq!(full(0), []);
     let in_turn = Script::new().send(1).send(2).ack(1, 0).send(3).ack(2, 1).ack(3, 2).log(&[1, 2, 3]);
     assert_eq!(in_turn.broken(), []);
-    let gauge = |used| Script::new().note(Note::Gauge { what: "frames".to_owned(), used, limit: 10 }).broken();
+    let gauge =
+        |used| Script::new().note(Note::Gauge { what: "frames".to_owned(), used, limit: 10 }).broken();
     assert_eq!((gauge(10), gauge(11)), (vec![], vec![Broken::OverBudget]));
 }
 

@@ -89,9 +89,9 @@ impl Lane {
             Parcel::Data(data) => data.len(),
             Parcel::End | Parcel::Break => 0,
         };
-        let passing = passage.bytes_per_second.map_or(Duration::ZERO, |rate| {
-            Duration::from_micros(bytes as u64 * 1_000_000 / rate.max(1))
-        });
+        let passing = passage
+            .bytes_per_second
+            .map_or(Duration::ZERO, |rate| Duration::from_micros(bytes as u64 * 1_000_000 / rate.max(1)));
         let earliest = now + latency + passage.delay;
         let at = self.last_at.map_or(earliest, |last| earliest.max(last)) + passing;
         self.last_at = Some(at);

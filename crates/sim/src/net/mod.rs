@@ -22,8 +22,8 @@ use crate::clock;
 use crate::recorder::Recorder;
 use crate::rng::Rng;
 use link::{Link, SimStream};
-pub(crate) use rules::{Direction, Effect, Rule, RuleId, Scope};
 use rules::Rules;
+pub(crate) use rules::{Direction, Effect, Rule, RuleId, Scope};
 
 /// The network of one run; cheap to clone.
 #[derive(Clone)]

@@ -93,18 +93,22 @@ impl Rules {
         if self.rules.is_empty() {
             return false;
         }
-        self.any(client, node, |effect| {
-            matches!(effect, Effect::Silence(which) if which.is_none_or(|which| which == direction))
-        })
+        self.any(
+            client,
+            node,
+            |effect| matches!(effect, Effect::Silence(which) if which.is_none_or(|which| which == direction)),
+        )
     }
 
     pub(crate) fn passage(&mut self, client: &str, node: i32) -> Passage {
         let mut passage = Passage::default();
-        for (_, rule, fired) in self.rules.iter_mut().filter(|(_, rule, _)| rule.scope.matches(client, node)) {
+        for (_, rule, fired) in self.rules.iter_mut().filter(|(_, rule, _)| rule.scope.matches(client, node))
+        {
             match rule.effect {
                 Effect::Delay(delay) => passage.delay += delay,
                 Effect::Slow { bytes_per_second } => {
-                    let slowest = passage.bytes_per_second.map_or(bytes_per_second, |rate| rate.min(bytes_per_second));
+                    let slowest =
+                        passage.bytes_per_second.map_or(bytes_per_second, |rate| rate.min(bytes_per_second));
                     passage.bytes_per_second = Some(slowest);
                 }
                 Effect::Silence(_) | Effect::Refuse => continue,

@@ -164,6 +164,16 @@ impl Act {
         }
     }
 
+    /// The node that is down for a while.
+    pub(crate) fn outage(&self) -> Option<i32> {
+        match self {
+            Self::Kill { node, .. } | Self::Stop { node, .. } | Self::KillUnnoticed { node, .. } => {
+                Some(*node)
+            }
+            _ => None,
+        }
+    }
+
     fn api(lasting: Duration, rng: &mut Rng) -> Self {
         let api = rng.pick(&[
             ApiKey::Produce,

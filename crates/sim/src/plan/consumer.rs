@@ -35,6 +35,13 @@ pub(crate) enum Reading {
 
 impl ConsumerPlan {
     pub(super) fn random(index: u64, rng: &mut Rng) -> Self {
+        let (fetch_max_bytes, partition_bytes) = rng.pick(&[
+            (50 << 20, 1 << 20),
+            (50 << 20, 1 << 20),
+            (50 << 20, 10_000),
+            (50 << 20, 1_000),
+            (4_000, 4_000),
+        ]);
         Self {
             name: format!("c{index}"),
             rng: rng.fork(),
@@ -43,10 +50,11 @@ impl ConsumerPlan {
             request_timeout: ms(rng.pick(&[500, 1_500, 4_000])),
             from_the_start: rng.percent(70),
             read_committed: rng.percent(30),
-            fetch_min_bytes: rng.pick(&[1, 1, 1, 5_000]),
+            // More than an answer may have would make every fetch wait.
+            fetch_min_bytes: rng.pick(&[1, 1, 1, partition_bytes / 2]).min(5_000),
             fetch_max_wait: ms(rng.pick(&[100, 500, 500])),
-            fetch_max_bytes: rng.pick(&[50 << 20, 50 << 20, 4_000]),
-            partition_bytes: rng.pick(&[1 << 20, 1 << 20, 1_000, 10_000]),
+            fetch_max_bytes,
+            partition_bytes,
             prefetch_bytes: rng.pick(&[64 << 20, 64 << 20, 30_000, 100_000]),
         }
     }

@@ -58,7 +58,7 @@ pub(crate) enum Watching {
 
 impl ProducerPlan {
     pub(super) fn random(index: u64, records: u64, period: Duration, rng: &mut Rng) -> Self {
-        let burst_max = rng.pick(&[1, 5, 20, 60, 60, 200]).max(records / 100);
+        let burst_max = rng.pick(&[5, 20, 60, 100, 200, 500]).max(records / 100);
         let bursts = 2 * records / (burst_max + 1) + 1;
         let request_timeout = ms(rng.pick(&[500, 1_000, 2_000, 4_000]));
         Self {
@@ -111,7 +111,11 @@ impl ProducerPlan {
 impl Settings {
     fn random(request_timeout: Duration, rng: &mut Rng) -> Self {
         let idempotent = rng.percent(75);
-        let acks = if idempotent { Acks::All } else { rng.pick(&[Acks::All, Acks::Leader, Acks::Leader, Acks::None]) };
+        let acks = if idempotent {
+            Acks::All
+        } else {
+            rng.pick(&[Acks::All, Acks::Leader, Acks::Leader, Acks::None])
+        };
         let linger = ms(rng.pick(&[0, 0, 1, 5, 5, 50]));
         let batch_size = rng.pick(&[200, 1_000, 4_000, 16_384]);
         let delivery_timeout = linger + request_timeout + ms(rng.pick(&[0, 1_000, 4_000, 15_000]));
@@ -124,18 +128,13 @@ impl Settings {
             max_in_flight: rng.pick(&[1, 2, 5, 5]),
             max_block: ms(rng.pick(&[500, 3_000, 10_000])),
             delivery_timeout,
-            compression: rng.pick(&[
-                Compression::None,
-                Compression::None,
-                Compression::None,
-                Compression::None,
-                Compression::Lz4,
-                Compression::Lz4,
-                Compression::Snappy,
-                Compression::Snappy,
-                Compression::Gzip,
-                Compression::Zstd,
-            ]),
+            compression: match rng.below(40) {
+                0 => Compression::Gzip,
+                1 => Compression::Zstd,
+                2..5 => Compression::Snappy,
+                5..9 => Compression::Lz4,
+                _ => Compression::None,
+            },
             adaptive: rng.percent(70),
             retries: if !idempotent && rng.percent(20) { 1 } else { u32::MAX },
         }

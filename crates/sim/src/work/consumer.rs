@@ -237,7 +237,8 @@ impl Reader {
             let position = self.consumer.position(&place);
             format!("{place}: {position:?} of {end}")
         });
-        let what = format!("{} does not reach the end: {}", self.name, positions.collect::<Vec<_>>().join(", "));
+        let what =
+            format!("{} does not reach the end: {}", self.name, positions.collect::<Vec<_>>().join(", "));
         self.world.recorder.note(Note::Stuck { what });
     }
 

@@ -7,8 +7,8 @@ use milena_client::TopicPartition;
 use milena_consumer::{Consumer, ConsumerConfig, OffsetReset};
 use milena_history::{Event, Isolation, Name, Note};
 
-use super::producer::{Ids, Sender, What};
 use super::id_in;
+use super::producer::{Ids, Sender, What};
 use crate::clock::{self, ms, within};
 use crate::plan::{ProducerPlan, Watching};
 use crate::rng::Rng;
@@ -28,7 +28,8 @@ pub(crate) async fn run(world: &Arc<World>, ids: &Ids) {
     config.auto_offset_reset = OffsetReset::Latest;
     let client = world.client("watcher", plan.request_timeout);
     let mut consumer = Consumer::new(client, config).expect("the configuration is valid");
-    consumer.assign(partitions.iter().map(|(topic, partition)| TopicPartition::new(topic.clone(), *partition)));
+    consumer
+        .assign(partitions.iter().map(|(topic, partition)| TopicPartition::new(topic.clone(), *partition)));
     for (topic, partition) in &partitions {
         let (client, group, topic) = (Name::from("watcher"), Name::default(), topic.clone());
         world.recorder.event(Event::Assign { client, group, topic, partition: *partition });

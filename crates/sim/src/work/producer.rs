@@ -150,7 +150,12 @@ impl Sender {
             Some(Ok(delivery)) => {
                 let bytes = value.len() + what.key.map_or(0, |key| key.len());
                 let observed = watching != Watching::Drop;
-                recorder.note(Note::Admitted { client: self.name.clone(), id, bytes: bytes as u64, observed });
+                recorder.note(Note::Admitted {
+                    client: self.name.clone(),
+                    id,
+                    bytes: bytes as u64,
+                    observed,
+                });
                 return self.watch(delivery, id, watching);
             }
             Some(Err(error)) => error.to_string(),
