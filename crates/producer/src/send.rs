@@ -1,9 +1,10 @@
 //! A record's way into its batch.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use milena_client::metrics::ProducerOperation;
+use milena_protocol::planted;
 use milena_records::{BatchBuilder, RecordParts};
 
 use crate::delivery::Delivery;
@@ -52,6 +53,11 @@ impl Patience {
 /// Chooses the partition and appends the record, once there is metadata and room.
 async fn admit(shared: &Arc<Shared>, topic: &Arc<Topic>, record: &Record<'_>) -> Result<Delivery, SendError> {
     shared.check_open()?;
+    while planted("stalled_broker_stops_all")
+        && shared.senders().iter().any(|it| !it.is_available(shared.env().now(), Duration::from_millis(300)))
+    {
+        shared.env().sleep(Duration::from_millis(10)).await;
+    }
     // A tight loop of sends must not keep the senders from running on the same thread.
     if shared.backlog.is_crowded() {
         tokio::task::yield_now().await;
@@ -77,7 +83,12 @@ async fn admit(shared: &Arc<Shared>, topic: &Arc<Topic>, record: &Record<'_>) ->
     let mut reservation = None;
     loop {
         match try_append(shared, topic, choice, partition, &parts, &mut reservation) {
-            Ok(delivery) => return Ok(delivery),
+            Ok(delivery) => {
+                if planted("dropped_send_is_queued") {
+                    tokio::task::yield_now().await;
+                }
+                return Ok(delivery);
+            }
             Err(NotAppended::Ended) => return Err(shared.end_error()),
             Err(NotAppended::NeedsMemory { bytes }) => {
                 reservation = Some(reserve(shared, topic, bytes, &mut patience).await?);
@@ -164,6 +175,9 @@ fn choose(shared: &Shared, topic: &Topic, record: &Record<'_>) -> Choice {
         _ => place(TopicPartitions { count: topic.partition_count(), available: &[] }),
     };
     match placement {
+        Placement::Partition(_) if planted("key_goes_where_there_is_room") && shared.memory.is_short() => {
+            Choice::Fixed(0)
+        }
         Placement::Partition(partition) => Choice::Fixed(partition),
         Placement::Sticky => Choice::Sticky(
             topic.with_partitions(|partitions| topic.sticky.peek(partitions, || random(shared))),
@@ -243,7 +257,10 @@ async fn reserve(
     bytes: usize,
     patience: &mut Patience,
 ) -> Result<Reservation, SendError> {
-    let until = patience.until(shared);
+    let until = match planted("full_buffer_is_waited_for_without_limit") {
+        true => shared.env().deadline_after(Duration::from_secs(3_600)),
+        false => patience.until(shared),
+    };
     let _waiting = shared.numbers.buffer_wait();
     let reserving = shared.memory.reserve(bytes, || shared.list_open_batches(|_| {}));
     match shared.env().timeout_at(until, reserving).await {

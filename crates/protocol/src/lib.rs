@@ -28,6 +28,7 @@ mod exchange;
 mod frame;
 #[path = "generated/mod.rs"]
 pub mod messages;
+mod planted;
 mod records;
 mod uuid;
 
@@ -44,5 +45,7 @@ pub use exchange::{
 };
 pub use frame::Frame;
 pub use messages::api_key::ApiKey;
+#[doc(hidden)]
+pub use planted::planted;
 pub use records::Records;
 pub use uuid::{ParseUuidError, Uuid};

@@ -16,6 +16,7 @@
 
 mod chaos;
 mod clock;
+mod defects;
 mod net;
 mod plan;
 mod recorder;
@@ -25,5 +26,6 @@ mod seeds;
 mod work;
 mod world;
 
+pub use defects::{DEFECTS, Defect, VARIABLE, Verdict, prove};
 pub use run::{Run, run};
 pub use seeds::{Report, Seeds, run_caught, write};

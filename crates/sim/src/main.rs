@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use milena_sim::{Report, Seeds, run_caught, write};
+use milena_sim::{Report, Seeds, prove, run_caught, write};
 
 const USAGE: &str = "milena-sim --seeds N [--from S] [--threads T] [--commit C] [--out FOLDER]
-milena-sim --seed S [--trace FILE] [--history FILE]";
+milena-sim --seed S [--trace FILE] [--history FILE]
+milena-sim --defects [--threads T], built with --cfg milena_defects";
 
 /// How many violations of one seed are shown.
 const SHOWN_MAX: usize = 8;
@@ -23,6 +24,7 @@ struct Options {
     out: PathBuf,
     commit: String,
     is_first_enough: bool,
+    has_to_prove: bool,
 }
 
 fn main() -> ExitCode {
@@ -34,6 +36,7 @@ fn main() -> ExitCode {
         }
     };
     match options.one {
+        _ if options.has_to_prove => prove_all(&options),
         Some(seed) => replay(seed, &options),
         None => many(&options),
     }
@@ -51,10 +54,15 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Options, String>
         out: PathBuf::from("target/sim"),
         commit: String::new(),
         is_first_enough: false,
+        has_to_prove: false,
     };
     while let Some(argument) = arguments.next() {
         if argument == "--first" {
             options.is_first_enough = true;
+            continue;
+        }
+        if argument == "--defects" {
+            options.has_to_prove = true;
             continue;
         }
         let value = arguments.next().ok_or_else(|| format!("{argument} wants a value"))?;
@@ -72,6 +80,36 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Options, String>
         }
     }
     Ok(options)
+}
+
+/// Shows that seeds find every defect.
+fn prove_all(options: &Options) -> ExitCode {
+    if !cfg!(milena_defects) {
+        eprintln!(
+            "there are no defects in this program; `cargo xtask sim --defects` builds one that has them"
+        );
+        return ExitCode::from(2);
+    }
+    let verdicts = std::env::current_exe().and_then(|program| {
+        prove(&program, options.threads, |verdict| {
+            let (name, within) = (verdict.defect.name, verdict.defect.seeds);
+            match &verdict.found {
+                Some(found) => println!("found   {name}: {found}"),
+                None => println!("MISSED  {name}: {within} seeds do not show that {}", verdict.defect.what),
+            }
+        })
+    });
+    match verdicts {
+        Ok(verdicts) => {
+            let missed = verdicts.iter().filter(|verdict| verdict.found.is_none()).count();
+            println!("{} defects, {missed} missed", verdicts.len());
+            if missed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
+        Err(error) => {
+            eprintln!("cannot run the simulation: {error}");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// Runs one seed, and says what happened.

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use milena_protocol::{ByteStr, ErrorCode};
+use milena_protocol::{ByteStr, ErrorCode, planted};
 
 use super::Leadership;
 use crate::NodeId;
@@ -107,6 +107,11 @@ impl Partition {
         state.check_leader(terms.node, terms.all_in_sync)?;
         let log_start_offset = state.log.log_start_offset();
         let leader_epoch = state.leadership.leader_epoch;
+        if planted("broker_acknowledges_before_it_writes") && state.leadership.isr.len() == 1 {
+            let base_offset = state.log.log_end_offset();
+            let appended = Appended { base_offset, log_append_time_ms: None, new_bytes: 0 };
+            return Ok(Produced { appended, log_start_offset });
+        }
         let appended = state
             .log
             .append(valid, verified, leader_epoch, terms.now_ms)

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::subscription::ConsumedFetch;
+use milena_protocol::planted;
 
 /// What a received frame occupies at least: brokers answer small fetches in frames of a few hundred bytes, and the room in which
 /// a socket is read is larger.
@@ -46,6 +47,9 @@ impl Budget {
     /// no room. A fetch has half a share at most: one half is read while the other comes, and a broker that comes into use finds
     /// room.
     pub(crate) fn available(&self, node_id: i32, wanted: usize, nodes: usize) -> Option<usize> {
+        if planted("budget_has_no_bound") {
+            return Some(wanted);
+        }
         let share = (self.limit / nodes.max(1)).max(1);
         let free_of_share = share.saturating_sub(self.used_by(node_id));
         let free = free_of_share.min(self.limit.saturating_sub(self.used));

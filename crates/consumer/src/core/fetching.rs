@@ -16,6 +16,7 @@ use super::fetched::Fetched;
 use super::position::Position;
 use crate::batch::RecordBatch;
 use crate::error::RecvError;
+use milena_protocol::planted;
 
 /// Each broker is fetched from on two roads, each with a connection and a task of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -145,6 +146,11 @@ impl Fetching {
         self.position
     }
 
+    /// Where the next fetch begins.
+    pub(super) fn fetched_until(&self) -> Position {
+        self.fetch
+    }
+
     /// Whether everything fetched was handed over.
     fn is_drained(&self) -> bool {
         self.ready.is_empty() && self.buffered.is_empty() && !self.decoding
@@ -194,6 +200,7 @@ impl Fetching {
     pub(crate) fn retarget(&mut self) {
         use NextFetch::{BackingOff, Detoured, InFlight};
         if matches!(self.next, InFlight { .. } | BackingOff { .. } | Detoured { .. }) {
+            self.fetch.offset += i64::from(planted("new_leader_skips_a_record"));
             self.next = NextFetch::Due;
         }
     }

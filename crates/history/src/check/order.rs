@@ -13,10 +13,13 @@ pub(super) fn check(book: &Book<'_>, violations: &mut Vec<Violation>) {
     }
 }
 
+/// Offset, number in the order of the sends, and id.
+type Logged = (i64, u64, RecordId);
+
 /// Of a record that is there more than once, which only happens without idempotence, the first counts: a repetition that was on
 /// its way may arrive at any time. For the same reason what was not acknowledged counts with idempotence only.
 fn order(book: &Book<'_>, violations: &mut Vec<Violation>) {
-    let mut logged: BTreeMap<(&str, Place<'_>), Vec<(i64, u64, RecordId)>> = BTreeMap::new();
+    let mut logged: BTreeMap<(&str, Place<'_>), Vec<Logged>> = BTreeMap::new();
     for (id, sent) in &book.sends {
         let producer = book.producer(sent.client);
         let is_ordered = producer.acknowledged && (producer.idempotent || !producer.pipelined);

@@ -15,6 +15,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use milena_client::Backoff;
+use milena_protocol::planted;
 use milena_records::SealedBatch;
 
 pub(crate) use super::batch::{Batch, BatchName, BatchSeries, ToSend};
@@ -187,7 +188,11 @@ impl<P> SendQueue<P> {
         }
         while let Some(at) = self.in_flight.iter().position(is_elsewhere) {
             let in_flight = self.in_flight.remove(at).expect("the index was found above");
-            self.put_back(in_flight.into_unanswered());
+            let mut batch = in_flight.into_unanswered();
+            if planted("new_leader_gets_new_sequence") {
+                batch.stamp = None;
+            }
+            self.put_back(batch);
         }
         Ok(())
     }
@@ -251,7 +256,10 @@ impl<P> SendQueue<P> {
         let is_numbered = batch.stamp.is_some();
         match attempt.meaning() {
             Meaning::Retry { written } => {
-                batch.possibly_written |= written == Written::Perhaps;
+                batch.possibly_written |= written == Written::Perhaps && !planted("retry_forgets_doubt");
+                if planted("retry_gets_new_sequence") {
+                    batch.stamp = None;
+                }
                 self.retry(batch, now, unit_random)
             }
             Meaning::AlreadyWritten if batch.possibly_written => {
@@ -297,7 +305,7 @@ impl<P> SendQueue<P> {
         let is_before = |other: &Batch<P>| other.first_record < batch.first_record;
         let is_coming = self.in_flight.iter().any(|other| is_before(&other.batch))
             || self.waiting.iter().any(|other| is_before(other) && other.possibly_written);
-        if !is_coming {
+        if !is_coming || planted("out_of_order_is_taken_for_absent") {
             batch.possibly_written = false;
         }
         if !self.batches().any(is_before) {
@@ -358,7 +366,9 @@ impl<P> SendQueue<P> {
         let mut expired = Vec::new();
         while let Some(at) = self.in_flight.iter().position(|in_flight| is_late(&in_flight.batch)) {
             let in_flight = self.in_flight.remove(at).expect("the index was found above");
-            expired.push(in_flight.into_unanswered());
+            let mut batch = in_flight.into_unanswered();
+            batch.possibly_written &= !planted("expiry_denies_what_is_in_flight");
+            expired.push(batch);
         }
         while let Some(at) = self.waiting.iter().position(is_late) {
             expired.push(self.waiting.remove(at).expect("the index was found above"));
@@ -401,6 +411,9 @@ impl<P> SendQueue<P> {
     }
 
     fn put_back(&mut self, batch: Batch<P>) {
+        if planted("retry_loses_its_place") {
+            return self.waiting.push_back(batch);
+        }
         let at = self.waiting.partition_point(|other| other.first_record < batch.first_record);
         self.waiting.insert(at, batch);
     }

@@ -26,7 +26,7 @@ pub(crate) use question::{Asked, Question};
 use std::time::Instant;
 
 use milena_client::TopicPartition;
-use milena_protocol::Uuid;
+use milena_protocol::{Uuid, planted};
 
 use super::fetching::{Buffers, Fetching, Lane};
 use super::position::Position;
@@ -219,6 +219,12 @@ impl Partition {
     }
 
     pub(crate) fn seek(&mut self, position: Position, generation: Generation) -> Buffers {
+        if planted("seek_keeps_what_was_fetched")
+            && let State::Fetching(fetching) = &mut self.state
+            && fetching.has_buffers()
+        {
+            return Buffers::default();
+        }
         self.enter(State::Fetching(Fetching::new(position)), generation)
     }
 
@@ -266,6 +272,10 @@ impl Partition {
     /// Forgets what is buffered and fetches on from the position.
     pub(crate) fn restart(&mut self, generation: Generation) -> Buffers {
         match &self.state {
+            State::Fetching(fetching) if planted("position_passes_what_was_not_decoded") => {
+                let fetched_until = fetching.fetched_until();
+                self.enter(State::Fetching(Fetching::new(fetched_until)), generation)
+            }
             State::Fetching(fetching) => self.seek(fetching.position(), generation),
             _ => Buffers::default(),
         }
