@@ -1,8 +1,9 @@
 //! Small helpers around locks and signals.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use tokio::sync::watch;
+use tokio::sync::Notify;
 
 /// Locks; a panic elsewhere while it was held does not spread, because every change is made whole or not at all.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -18,18 +19,24 @@ pub(crate) fn write<T>(shared: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
 }
 
 /// A condition that tasks can wait for.
+///
+/// Those who wait are woken in the order in which they began to; tokio's `watch` spreads them over several lists at random, so that
+/// no two runs would be alike.
 #[derive(Debug)]
 pub(crate) struct Switch {
-    state: watch::Sender<bool>,
+    is_on: AtomicBool,
+    changed: Notify,
 }
 
 impl Switch {
     pub(crate) fn off() -> Self {
-        Self { state: watch::Sender::new(false) }
+        Self { is_on: AtomicBool::new(false), changed: Notify::new() }
     }
 
     pub(crate) fn set(&self, on: bool) {
-        self.state.send_if_modified(|state| std::mem::replace(state, on) != on);
+        if self.is_on.swap(on, Ordering::AcqRel) != on {
+            self.changed.notify_waiters();
+        }
     }
 
     pub(crate) fn is_on(&self) -> bool {
@@ -47,8 +54,14 @@ impl Switch {
     }
 
     async fn wait_for(&self, wanted: bool) {
-        let mut watcher = self.state.subscribe();
-        // The sender lives as long as `self`, so this cannot fail.
-        let _ = watcher.wait_for(|state| *state == wanted).await;
+        loop {
+            let mut changed = std::pin::pin!(self.changed.notified());
+            // Before the look, so that a change right after it is not missed.
+            changed.as_mut().enable();
+            if self.is_on.load(Ordering::Acquire) == wanted {
+                return;
+            }
+            changed.await;
+        }
     }
 }

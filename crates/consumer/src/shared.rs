@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use milena_client::Client;
 use milena_client::connection::ConnectionWatch;
+use milena_client::env::Watch;
 use milena_client::metrics::{ClientKind, ConsumerMetrics, TopicFetch};
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 
 use crate::config::ConsumerConfig;
 use crate::core::{Delivery, Effects, LoopId, Subscription, SubscriptionConfig};
@@ -24,7 +25,7 @@ pub(crate) struct Shared {
     pub(crate) decoder: Notify,
     /// Wakes the task that looks after positions and fetch loops.
     pub(crate) manager: Notify,
-    closing: watch::Sender<bool>,
+    closing: Arc<Watch<bool>>,
     pub(crate) metrics: Arc<ConsumerMetrics>,
     /// Counts the connections of the fetch loops.
     pub(crate) connections: ConnectionWatch,
@@ -65,24 +66,23 @@ impl Shared {
             state: Mutex::new(State { subscription, application: None, loops: BTreeMap::new() }),
             decoder: Notify::new(),
             manager: Notify::new(),
-            closing: watch::Sender::new(false),
+            closing: Arc::default(),
         }
     }
 
     /// Tells all tasks to come to their end.
     pub(crate) fn close(&self) {
-        self.closing.send_replace(true);
+        self.closing.modify(|closing| *closing = true);
     }
 
     pub(crate) fn is_closing(&self) -> bool {
-        *self.closing.borrow()
+        self.closing.read(|closing| *closing)
     }
 
     /// Waits until the consumer is being closed.
     pub(crate) fn closing(&self) -> impl Future<Output = ()> + use<> {
-        let mut closing = self.closing.subscribe();
-        // An error means that the sender is gone: then everything is being closed.
-        async move { drop(closing.wait_for(|closing| *closing).await) }
+        let closing = self.closing.clone();
+        async move { closing.wait_until(|closing| closing.then_some(())).await }
     }
 
     /// The present moment as metrics count it.

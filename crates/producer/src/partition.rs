@@ -45,6 +45,8 @@ pub(crate) struct PartitionState {
     pub(crate) used_at: Option<Instant>,
     /// Records appended since the beginning: the name of the next batch.
     next_record: u64,
+    /// Which request had the last batch: the node that it went to, and its number there.
+    pub(crate) last_request: (i32, u64),
 }
 
 /// A batch that takes records.
@@ -118,6 +120,7 @@ impl Partition {
             is_ended: false,
             used_at: None,
             next_record: 0,
+            last_request: (0, 0),
         };
         Self { topic_partition, wire_topic, state: Mutex::new(state), queued_batches: AtomicU32::new(0) }
     }

@@ -7,9 +7,11 @@ mod clock;
 mod connector;
 mod random;
 mod task;
+mod watch;
 
 pub use connector::{Connecting, Connector, Stream, TcpConnector};
 pub use task::Task;
+pub use watch::{Seen, Watch};
 
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};

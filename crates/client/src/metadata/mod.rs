@@ -19,10 +19,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use milena_protocol::ErrorCode;
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 
 use crate::connection::RequestError;
-use crate::env::Env;
+use crate::env::{Env, Seen, Watch};
 use core::{MetadataCore, MetadataCoreConfig};
 pub(crate) use task::run;
 
@@ -37,7 +37,7 @@ pub(crate) struct Shared {
     core: Mutex<MetadataCore>,
     /// Wakes the task after something changed in the core.
     wake: Notify,
-    published: watch::Sender<Published>,
+    published: Watch<Published>,
     /// The published snapshot's version, for readers that keep a copy and only want to know whether it is current.
     version: AtomicU64,
 }
@@ -67,7 +67,7 @@ impl MetadataHandle {
             env,
             core: Mutex::new(core),
             wake: Notify::new(),
-            published: watch::Sender::new(Published::default()),
+            published: Watch::default(),
             version: AtomicU64::new(0),
         };
         Self { shared: Arc::new(shared) }
@@ -75,7 +75,7 @@ impl MetadataHandle {
 
     /// The current picture.
     pub fn current(&self) -> Arc<Metadata> {
-        self.shared.published.borrow().metadata.clone()
+        self.shared.published.read(|published| published.metadata.clone())
     }
 
     /// The version of the current picture: one atomic load.
@@ -119,12 +119,8 @@ impl MetadataHandle {
     /// # Cancel safety
     /// Dropping the future has no effect.
     pub async fn changed_since(&self, version: u64) -> Arc<Metadata> {
-        let mut published = self.shared.published.subscribe();
-        match published.wait_for(|published| published.metadata.version > version).await {
-            Ok(published) => published.metadata.clone(),
-            // The sender lives in the handle that is borrowed here.
-            Err(_) => unreachable!("the publisher outlives its handle"),
-        }
+        let newer = |metadata: &Arc<Metadata>| (metadata.version > version).then(|| metadata.clone());
+        self.shared.published.wait_until(|published| newer(&published.metadata)).await
     }
 
     /// Waits until `topic`, for which the caller holds an interest, is known with at least one partition, or shown not to be
@@ -140,11 +136,12 @@ impl MetadataHandle {
         topic: &str,
         deadline: Instant,
     ) -> Result<Arc<TopicMetadata>, TopicError> {
-        let mut published = self.shared.published.subscribe();
         let version_before = self.version();
         let known = async {
+            let mut seen = Seen::default();
             loop {
-                let metadata = published.borrow_and_update().metadata.clone();
+                let metadata =
+                    self.shared.published.next(&mut seen, |published| published.metadata.clone()).await;
                 if let Some(known) = metadata.topic(topic) {
                     match known.error {
                         _ if !known.partitions.is_empty() => return Ok(known.clone()),
@@ -154,29 +151,23 @@ impl MetadataHandle {
                         code => return Err(TopicError::Refused { topic: topic.to_owned(), code }),
                     }
                 }
-                if published.changed().await.is_err() {
-                    unreachable!("the publisher outlives its handle");
-                }
             }
         };
         if let Some(result) = self.shared.env.timeout_at(deadline, known).await {
             return result;
         }
-        let published = self.shared.published.borrow();
-        Err(TopicError::Timeout {
+        Err(self.shared.published.read(|published| TopicError::Timeout {
             topic: topic.to_owned(),
             code: published.metadata.topic(topic).map(|known| known.error).filter(|code| !code.is_ok()),
             failure: published.failure.clone().map(Box::new),
-        })
+        }))
     }
 
     /// Waits for the first answer, or for the first round of attempts to fail.
     pub(crate) async fn first_attempt(&self) -> Result<(), RequestError> {
-        let mut published = self.shared.published.subscribe();
-        match published.wait_for(|published| published.attempts > 0).await {
-            Ok(published) => published.failure.clone().map_or(Ok(()), Err),
-            Err(_) => unreachable!("the publisher outlives its handle"),
-        }
+        let outcome = |published: &Published| published.failure.clone().map_or(Ok(()), Err);
+        let ended = |published: &Published| (published.attempts > 0).then(|| outcome(published));
+        self.shared.published.wait_until(ended).await
     }
 }
 
@@ -193,7 +184,7 @@ impl Shared {
 
     /// Shows the core's picture. The core is locked meanwhile, so that of two pictures the newer one is shown last.
     fn publish(&self, core: &MutexGuard<'_, MetadataCore>, change: impl FnOnce(&mut Published)) {
-        self.published.send_modify(|published| {
+        self.published.modify(|published| {
             published.metadata = core.snapshot().clone();
             change(published);
             self.version.store(published.metadata.version, Ordering::Release);

@@ -14,6 +14,7 @@ mod tests;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
@@ -42,6 +43,8 @@ pub(crate) struct BrokerSender {
     /// New metadata may tell another address.
     is_address_unchecked: AtomicBool,
     waker: Mutex<Option<Waker>>,
+    /// Requests that were begun: the name of the next.
+    requests: AtomicU64,
     /// Since when the broker has taken nothing and answered nothing, although it should.
     stalled_since: Mutex<Option<Instant>>,
 }
@@ -77,6 +80,7 @@ impl BrokerSender {
             }))),
             is_address_unchecked: AtomicBool::new(false),
             waker: Mutex::default(),
+            requests: AtomicU64::new(0),
             stalled_since: Mutex::default(),
         }
     }

@@ -1,6 +1,7 @@
 //! Produce requests: one batch of every partition that has one ready, gathered by topic.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -87,12 +88,15 @@ impl BrokerSender {
     fn gather(&self, shared: &Arc<Shared>, now: Instant) -> Vec<Gathered> {
         let mut gathered = Vec::new();
         let mut bytes = 0;
+        let request = (self.node_id, self.requests.fetch_add(1, Ordering::Relaxed) + 1);
         for _ in 0..self.ready_len() {
             let Some(partition) = self.pop_ready() else { break };
             let mut state = partition.lock();
             // What left this sender and came back may be on its list twice; only once does it count, as two batches of one partition
-            // must not meet in one request.
-            if !state.belongs_to(self) || !std::mem::take(&mut state.is_listed) {
+            // must not meet in one request. If it was in this request already and is listed all the same, it was listed since, at the
+            // end of the list.
+            let is_in_request = state.last_request == request;
+            if !state.belongs_to(self) || is_in_request || !std::mem::take(&mut state.is_listed) {
                 continue;
             }
             shared.seal_if_due(&partition, &mut state, now);
@@ -107,6 +111,7 @@ impl BrokerSender {
                     if to_send.name.attempt == 1 {
                         shared.backlog.remove(to_send.sealed.encoded_len());
                     }
+                    state.last_request = request;
                     partition.publish_queue_len(&state);
                     let payload = state.queue.in_flight_payload(to_send.name).expect("just sent");
                     let (reservation, size) = (payload.reservation.clone(), payload.size);
