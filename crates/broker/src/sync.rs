@@ -40,7 +40,7 @@ impl Switch {
     }
 
     pub(crate) fn is_on(&self) -> bool {
-        *self.state.borrow()
+        self.is_on.load(Ordering::Acquire)
     }
 
     /// Returns once it is on; at once if it is already.
