@@ -134,6 +134,9 @@ impl Link {
         }
         self.trace(why);
         state.end = End::Reset;
+        // What arrived and was not read is lost with it.
+        state.arrived.clear();
+        state.arrived_bytes = 0;
         state.wake_client();
         state.wake_pump();
     }
@@ -410,7 +413,7 @@ impl AsyncRead for SimStream {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let mut state = self.link.state();
-        if state.end == End::Reset {
+        if state.end == End::Reset && state.arrived.is_empty() {
             return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
         }
         if state.arrived.is_empty() && !state.is_eof {
