@@ -4,6 +4,7 @@
 
 #![expect(clippy::disallowed_methods, reason = "tests run outside the broker, in real time")]
 
+mod administration;
 mod conformance;
 mod coordinators;
 mod faults;
