@@ -82,6 +82,7 @@ impl Supervised {
         Self::new(control, reports, None)
     }
 
+    #[expect(clippy::disallowed_methods, reason = "real processes end in no order that a seed could repeat")]
     fn new(
         control: Box<dyn Write + Send + Sync>,
         reports: Box<dyn Read + Send>,
