@@ -10,6 +10,7 @@ use crate::completions::CompletionsArgs;
 use crate::consume::ConsumeArgs;
 use crate::demo::DemoArgs;
 use crate::produce::ProduceArgs;
+use crate::stress::StressArgs;
 use crate::topic::TopicCommand;
 
 /// The exit codes, as the help shows them.
@@ -62,6 +63,10 @@ pub(crate) enum Command {
     Consume(ConsumeArgs),
     /// Measures throughput and latency.
     Bench(BenchArgs),
+    /// Loads a cluster, takes down what happens, and checks that nothing was lost, repeated or reordered.
+    ///
+    /// The history is one JSON event a line; any checker can judge it afterwards. The exit code is 1 when a promise was broken.
+    Stress(StressArgs),
     /// Prints completions for a shell.
     Completions(CompletionsArgs),
 }

@@ -16,6 +16,7 @@ mod produce;
 mod progress;
 mod record_json;
 mod senders;
+mod stress;
 mod timestamp;
 mod topic;
 
@@ -53,6 +54,7 @@ async fn run(cli: Cli) -> Result<(), Failure> {
         Command::Demo(args) => demo::run(args, verbosity, &mut interrupt).await,
         Command::Topic(command) => interrupt.cuts_off(topic::run(command)).await,
         Command::Bench(args) => bench::run(args, verbosity, &mut interrupt).await,
+        Command::Stress(args) => stress::run(args, verbosity, &mut interrupt).await,
         Command::Completions(args) => completions::run(&args),
     }
 }

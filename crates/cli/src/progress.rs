@@ -29,6 +29,11 @@ impl Progress {
         Self::new(Some(total), "{bar:32} {human_pos}/{human_len} records, {per_sec}", wanted)
     }
 
+    /// Counts seconds.
+    pub(crate) fn seconds(total: u64, wanted: bool) -> Self {
+        Self::new(Some(total), "{bar:32} {human_pos}/{human_len} s", wanted)
+    }
+
     fn new(total: Option<u64>, template: &str, wanted: bool) -> Self {
         let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::hidden());
         bar.set_style(ProgressStyle::with_template(template).expect("the templates here are well formed"));

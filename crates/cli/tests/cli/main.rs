@@ -7,6 +7,7 @@ mod broker;
 mod consume;
 mod demo;
 mod produce;
+mod stress;
 mod support;
 mod topic;
 mod usage;

@@ -1,6 +1,7 @@
 //! Processes for tests.
 
 use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
@@ -193,4 +194,14 @@ impl Broker {
     pub(crate) fn start_milena(&self, arguments: &[&str]) -> Running {
         Running::start(&[arguments, &["-b", &self.bootstrap]].concat())
     }
+}
+
+/// A request to a control port at `address`, and the whole answer.
+pub(crate) fn http(address: &str, method: &str, path: &str, body: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    let head = format!("{method} {path} HTTP/1.0\r\nContent-Length: {}\r\n\r\n", body.len());
+    stream.write_all((head + body).as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
 }
