@@ -37,7 +37,7 @@ pub(super) async fn start(stress: &Stress, count: usize) -> Result<Consumers, Fa
             consumer,
             env: stress.env.clone(),
             recorder: stress.recorder.clone(),
-            random: stress.random(u64::MAX - number as u64),
+            random: stress.random(1 << 32 | number as u64),
         };
         tasks.push(stress.env.spawn(reader.run(is_over.clone())));
     }

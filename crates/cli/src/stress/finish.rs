@@ -33,7 +33,9 @@ pub(super) async fn check_empty(kafka: &Kafka, topic: &str) -> Result<(), Failur
     let ends = consumer.end_offsets(&consumer.assignment()).await.map_err(Failure::operation)?;
     consumer.close().await;
     match ends.values().any(|end| *end > 0) {
-        true => Err(Failure::Usage(format!("--topic {topic}: it has records already; leave --topic out for a new one"))),
+        true => Err(Failure::Usage(format!(
+            "--topic {topic}: it has records already; leave --topic out for a new one"
+        ))),
         false => Ok(()),
     }
 }

@@ -84,7 +84,8 @@ mod tests {
         };
         assert_eq!(draw(1), draw(1));
         assert_ne!(draw(1), draw(2));
-        let is_valid = |place: &Place| !matches!(place, Place::Partition(partition) if !(0..6).contains(partition));
+        let is_valid =
+            |place: &Place| !matches!(place, Place::Partition(partition) if !(0..6).contains(partition));
         assert!(draw(1).iter().all(is_valid));
     }
 }

@@ -68,7 +68,10 @@ pub(crate) struct StressArgs {
 }
 
 const EXAMPLES: &[(&str, &str)] = &[
-    ("A minute of load on a cluster; kill brokers meanwhile", "milena stress -b HOST:PORT -s 60 --history run.jsonl"),
+    (
+        "A minute of load on a cluster; kill brokers meanwhile",
+        "milena stress -b HOST:PORT -s 60 --history run.jsonl",
+    ),
     ("The same load again", "milena stress -b HOST:PORT -s 60 --history again.jsonl --seed 7"),
 ];
 
@@ -116,7 +119,11 @@ pub(crate) async fn run(
 }
 
 fn check(args: &StressArgs) -> Result<(), Failure> {
-    let none = [("--producers", args.producers), ("--rate", args.rate as usize), ("--seconds", args.seconds as usize)];
+    let none = [
+        ("--producers", args.producers),
+        ("--rate", args.rate as usize),
+        ("--seconds", args.seconds as usize),
+    ];
     if let Some((option, _)) = none.iter().find(|(_, number)| *number == 0) {
         return Err(Failure::Usage(format!("{option} 0: there would be nothing to check")));
     }
@@ -156,7 +163,10 @@ fn report(
     sent: produce::Sent,
     violations: &[Violation],
 ) -> Result<(), Failure> {
-    stress.recorder.close().map_err(|error| Failure::Operation(format!("{}: {error}", args.history.display())))?;
+    stress
+        .recorder
+        .close()
+        .map_err(|error| Failure::Operation(format!("{}: {error}", args.history.display())))?;
     print_line(&format!(
         "seed={} topic={} partitions={} sent={} acknowledged={} failed={} violations={}",
         stress.seed,
@@ -171,7 +181,8 @@ fn report(
         return Ok(());
     }
     const SHOWN: usize = 20;
-    let shown = violations.iter().take(SHOWN).map(|violation| format!("{:?}: {}", violation.kind, violation.what));
+    let shown =
+        violations.iter().take(SHOWN).map(|violation| format!("{:?}: {}", violation.kind, violation.what));
     let mut text: Vec<String> = shown.collect();
     if violations.len() > SHOWN {
         text.push(format!("and {} more", violations.len() - SHOWN));
@@ -183,6 +194,6 @@ fn report(
 impl Stress {
     /// Numbers of one part's own, the same whenever the seed is.
     fn random(&self, part: u64) -> SplitMix64 {
-        SplitMix64::new(self.seed ^ (part + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15))
+        SplitMix64::new(self.seed ^ part.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15))
     }
 }

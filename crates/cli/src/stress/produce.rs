@@ -157,7 +157,12 @@ impl Sender {
         let (client, recorder, counts) = (self.name.clone(), self.recorder.clone(), self.counts.clone());
         match self.producer.send(record).await {
             Ok(delivery) => {
-                recorder.event(Event::Note(Note::Admitted { client: client.clone(), id, bytes, observed: true }));
+                recorder.event(Event::Note(Note::Admitted {
+                    client: client.clone(),
+                    id,
+                    bytes,
+                    observed: true,
+                }));
                 delivery.on_completion(move |result| match result {
                     Ok(ack) => {
                         counts.acknowledged.fetch_add(1, Ordering::Relaxed);
