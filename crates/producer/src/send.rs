@@ -175,7 +175,10 @@ fn choose(shared: &Shared, topic: &Topic, record: &Record<'_>) -> Choice {
         _ => place(TopicPartitions { count: topic.partition_count(), available: &[] }),
     };
     match placement {
-        Placement::Partition(_) if planted("key_goes_where_there_is_room") && shared.memory.is_short() => {
+        Placement::Partition(_)
+            if planted("key_goes_where_there_is_room")
+                && shared.memory.available_bytes() < shared.memory.total_bytes() / 2 =>
+        {
             Choice::Fixed(0)
         }
         Placement::Partition(partition) => Choice::Fixed(partition),

@@ -26,7 +26,7 @@ const fn defect(name: &'static str, seeds: u64, what: &'static str) -> Defect {
 }
 
 /// All of them.
-pub const DEFECTS: [Defect; 25] = [
+pub const DEFECTS: [Defect; 24] = [
     defect("retry_gets_new_sequence", 20, "a batch that is sent again gets other sequence numbers"),
     defect(
         "new_leader_gets_new_sequence",
@@ -35,11 +35,6 @@ pub const DEFECTS: [Defect; 25] = [
     ),
     defect("retry_forgets_doubt", 50, "a batch that may be written counts as certainly not written"),
     defect("retry_loses_its_place", 50, "a batch that comes back waits behind those sent after it"),
-    defect(
-        "out_of_order_is_taken_for_absent",
-        400,
-        "a batch whose predecessor is missing counts as not written",
-    ),
     defect(
         "expiry_denies_what_is_in_flight",
         50,
