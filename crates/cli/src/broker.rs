@@ -23,7 +23,7 @@ pub(crate) struct BrokerArgs {
     #[arg(short, long, default_value_t = 1)]
     nodes: usize,
 
-    /// A topic to begin with: NAME[:PARTITIONS[:REPLICATION]][,KEY=VALUE...]. May be repeated. Others are created when they are
+    /// A topic to begin with: `NAME[:PARTITIONS[:REPLICATION]][,KEY=VALUE...]`. May be repeated. Others are created when they are
     /// first used, unless auto.create.topics.enable=false.
     #[arg(short, long = "topic", value_name = "SPEC")]
     topics: Vec<String>,

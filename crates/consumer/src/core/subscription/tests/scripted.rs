@@ -1,4 +1,5 @@
 //! One thing at a time.
+// long file: a rule of the subscription is a short script here, and there are many rules
 
 use std::time::Duration;
 
