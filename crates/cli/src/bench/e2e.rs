@@ -32,7 +32,7 @@ pub(super) async fn run(
     let origin = env.now();
     let total = args.warmup() + args.records();
     let (failed, mut failures) = mpsc::channel(1);
-    let sending = send(args.clone(), producer.clone(), env.clone(), origin, total);
+    let sending = send(args.clone(), producer.clone(), env.clone(), origin, total, failed.clone());
     let _sender = env.spawn(async move {
         if let Err(failure) = sending.await {
             // Nobody listens any more when the benchmark is over.
@@ -43,7 +43,7 @@ pub(super) async fn run(
     let mut latencies = Vec::with_capacity(args.records() as usize);
     let (mut received, mut bytes) = (0, 0);
     while received < total {
-        // What is not sent will not come.
+        // What is not sent or not written will not come.
         let next = tokio::select! {
             biased;
             Some(failure) = failures.recv() => return Err(failure),
@@ -66,18 +66,18 @@ pub(super) async fn run(
         }
     }
     let used = meter.stop();
-    producer.flush().await.map_err(Failure::operation)?;
     let records = latencies.len() as u64;
     Ok(Measured { records, bytes, used, latencies: Quantiles::of(latencies), first_ack: None })
 }
 
-/// Sends `total` records, each when it is due; the key is the time of sending.
+/// Sends `total` records, each when it is due; the key is the time of sending. The first that fails on its way is told to `failed`.
 async fn send(
     args: BenchArgs,
     producer: Producer,
     env: Env,
     origin: Instant,
     total: u64,
+    failed: mpsc::Sender<Failure>,
 ) -> Result<(), Failure> {
     let pool = pool(args.size);
     let started = env.now();
@@ -93,8 +93,13 @@ async fn send(
             false => producer.send(record).await,
             true => producer.send(record.headers(&event.headers())).await,
         };
-        // Failures of deliveries are told by the flush at the end.
-        drop(sent.map_err(Failure::operation)?);
+        let failed = failed.clone();
+        sent.map_err(Failure::operation)?.on_completion(move |result| {
+            if let Err(error) = result {
+                // One is enough to end the benchmark: when it is told already, there is no room for another.
+                drop(failed.try_send(Failure::operation(error)));
+            }
+        });
     }
     Ok(())
 }

@@ -7,6 +7,8 @@ mod start;
 mod starts;
 mod template;
 
+use std::collections::BTreeSet;
+
 use clap::{Args, ValueEnum};
 use milena::config::choices::OffsetReset;
 use milena::{Consumer, Env, ErrorCode, Kafka, TopicPartition};
@@ -185,6 +187,7 @@ async fn read(
         buffer: Vec::new(),
         keep_going: args.keep_going,
         errors: 0,
+        stopped: BTreeSet::new(),
     };
     let result = reading.run().await;
     reading.output.flush()?;

@@ -1,5 +1,6 @@
 //! From the consumer to standard output, until there is nothing left to read.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use milena::consumer::RecvError;
@@ -31,11 +32,13 @@ pub(super) struct Reading<'a> {
     pub(super) buffer: Vec<u8>,
     pub(super) keep_going: bool,
     pub(super) errors: u64,
+    /// Partitions that stand still after an error, so that nothing more will come of them.
+    pub(super) stopped: BTreeSet<TopicPartition>,
 }
 
 impl Reading<'_> {
     pub(super) async fn run(&mut self) -> Result<(), Failure> {
-        while !self.limits.are_reached() {
+        while !self.limits.are_reached() && !self.all_have_stopped() {
             let next = match self.next_at_once().await {
                 Some(next) => Some(next),
                 None => {
@@ -56,6 +59,11 @@ impl Reading<'_> {
             1 => Err(Failure::operation("went on after an error")),
             errors => Err(Failure::Operation(format!("went on after {errors} errors"))),
         }
+    }
+
+    /// Whether every partition stands still: waiting would be for ever.
+    fn all_have_stopped(&self) -> bool {
+        !self.stopped.is_empty() && self.stopped.len() == self.consumer.assignment().len()
     }
 
     /// The next batch if it is there.
@@ -126,8 +134,10 @@ impl Reading<'_> {
             (RecvError::Corrupt { partition, next_offset: Some(next), .. }, _) => {
                 self.consumer.seek(partition, *next).map_err(Failure::operation)?;
             }
-            // It stands still: nothing more will come of it.
-            (_, Some(partition)) => self.advance(partition, i64::MAX),
+            (_, Some(partition)) => {
+                self.advance(partition, i64::MAX);
+                self.stopped.insert(partition.clone());
+            }
             (_, None) => return Err(Failure::operation(error)),
         }
         Ok(())

@@ -81,6 +81,14 @@ fn a_record_above_the_limit_is_refused_before_the_run() {
     assert!(!stderr.contains("embedded"), "nothing was started: {stderr}");
 }
 
+#[test]
+fn e2e_ends_when_a_record_cannot_be_written() {
+    let broker = Broker::with_topics(&["bench:1,max.message.bytes=300"]);
+    let bench = broker.start_milena(&["bench", "e2e", "--records", "50", "--warmup", "0", "--size", "1000"]);
+    let stderr = bench.wait().failure(1);
+    assert!(stderr.contains("max.message.bytes"), "{stderr}");
+}
+
 #[cfg(unix)]
 #[test]
 fn ctrl_c_brings_what_was_sent_to_its_end() {

@@ -110,6 +110,33 @@ fn output_is_text_json_or_by_template() {
 }
 
 #[test]
+fn going_on_ends_when_every_partition_stands_still() {
+    let broker = Broker::with_topics(&["orders", "users"]);
+    let write = |topic| broker.milena_with_input(&["produce", "-t", topic], b"more\n").success();
+    let make_anew = |topic| {
+        broker.milena(&["topic", "delete", topic]).success();
+        broker.milena(&["topic", "create", topic]).success();
+    };
+    for topic in ["orders", "users"] {
+        write(topic);
+    }
+    let topics = ["consume", "-t", "orders", "-t", "users", "--from", "beginning", "-f", "%t\n"];
+    let arguments = [&topics[..], &["--keep-going", "-X", "auto.offset.reset=none"]].concat();
+    let mut consume = broker.start_milena(&arguments);
+    let mut first = [consume.line(), consume.line()];
+    first.sort_unstable();
+    assert_eq!(first, ["orders", "users"]);
+
+    // The position is behind the end now, and what to do about that is left to the program.
+    make_anew("orders");
+    while !consume.stderr_line().starts_with("error: orders-0") {}
+    write("users");
+    assert_eq!(consume.line(), "users", "the other one is read on");
+    make_anew("users");
+    assert!(consume.wait().failure(1).contains("went on after 2 errors"));
+}
+
+#[test]
 fn a_topic_that_does_not_exist_is_not_created() {
     let broker = Broker::start(&[]);
     let stderr = broker.milena(&["consume", "-t", "nothing", "-e"]).failure(1);
