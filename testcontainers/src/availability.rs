@@ -45,8 +45,10 @@ pub struct Availability {
 pub enum Need {
     /// Any one: started, or given by its address.
     Any,
-    /// Brokers that are started for it: of a certain version or configuration, or to be killed.
+    /// Brokers that are started for it: of a certain configuration, or to be killed.
     Control,
+    /// Brokers of this release that are started for it. Docker has an image of its own only from 3.7.0 on.
+    Version(KafkaVersion),
     /// Java programs beside the brokers.
     Java,
 }
@@ -128,7 +130,13 @@ impl Availability {
         match need {
             Need::Any if can_start || self.address.is_some() => Ok(()),
             Need::Control if can_start => Ok(()),
-            Need::Any | Need::Control => Err(self.reasons()),
+            Need::Version(_) if self.jvm().is_ok() => Ok(()),
+            Need::Version(version) if self.docker.is_ok() => version.image().map(drop).ok_or_else(|| {
+                let jvm = self.jvm().err().unwrap_or_default();
+                let variable = version.image_variable();
+                format!("jvm: {jvm}; docker: there is no image of Kafka {version}, and {variable} names none")
+            }),
+            Need::Any | Need::Control | Need::Version(_) => Err(self.reasons()),
             Need::Java => self.jvm().and_then(|()| self.javac.clone()),
         }
     }
@@ -265,7 +273,7 @@ mod tests {
 
     #[test]
     fn tests_are_left_out_only_where_a_person_sees_it() {
-        for need in [Need::Any, Need::Control, Need::Java] {
+        for need in [Need::Any, Need::Control, Need::Version(KafkaVersion::V2_1_1), Need::Java] {
             let Decision::LeaveOut(why) = nothing().decide(need) else {
                 panic!("a person sees it: left out")
             };
@@ -283,6 +291,16 @@ mod tests {
         let docker = Availability { docker: Ok(()), ..nothing() };
         assert_eq!(docker.decide(Need::Control), Decision::Run);
         assert!(docker.meets(Need::Java).is_err());
+    }
+
+    #[test]
+    fn docker_serves_only_releases_that_have_an_image() {
+        let docker = Availability { docker: Ok(()), ..nothing() };
+        assert_eq!(docker.decide(Need::Version(KafkaVersion::V4_1_2)), Decision::Run);
+        let Decision::LeaveOut(why) = docker.decide(Need::Version(KafkaVersion::V2_8_2)) else {
+            panic!("there is no image")
+        };
+        assert!(why.contains("MILENA_KAFKA_IMAGE_2_8_2") && why.contains("java is missing"), "{why}");
     }
 
     #[cfg(unix)]

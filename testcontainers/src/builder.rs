@@ -104,8 +104,9 @@ impl KafkaClusterBuilder {
         self
     }
 
-    /// The image for [`Source::Docker`], `name:tag`. Default: what `MILENA_KAFKA_IMAGE` in the environment says, or
-    /// else `apache/kafka:<version>`, which exists from 3.7.0 on.
+    /// The image for [`Source::Docker`], `name:tag`. Default: what `MILENA_KAFKA_IMAGE_<version>` in the environment
+    /// says, with the version's dots as underscores (`MILENA_KAFKA_IMAGE_4_3_1`), or else `apache/kafka:<version>`,
+    /// which exists from 3.7.0 on.
     ///
     /// It has Kafka's jars in `/opt/kafka/libs`, and `java` and `bash` on its `PATH`. That it is of the version asked
     /// for is the caller's business.
@@ -200,8 +201,7 @@ async fn given() -> Result<KafkaCluster, Error> {
 
 #[cfg(feature = "docker")]
 fn docker(version: KafkaVersion, image: Option<&str>) -> Result<Runtime, Error> {
-    let named = std::env::var(crate::docker::IMAGE_VARIABLE).ok().filter(|image| !image.is_empty());
-    crate::docker::Image::new(version, image.or(named.as_deref())).map(Runtime::Docker)
+    crate::docker::Image::new(version, image).map(Runtime::Docker)
 }
 
 #[cfg(not(feature = "docker"))]

@@ -19,9 +19,6 @@ use crate::jvm::{self, JavaRun};
 use crate::supervisor::{self, Launch, Supervised};
 use crate::{Error, KafkaVersion};
 
-/// The variable that names the image to start, `name:tag`, instead of Kafka's own.
-pub(crate) const IMAGE_VARIABLE: &str = "MILENA_KAFKA_IMAGE";
-
 /// Where Kafka's own image, and each that takes its place, has the jars.
 const CLASSPATH: &str = "/opt/kafka/libs/*";
 
@@ -41,14 +38,16 @@ pub(crate) struct Image {
 }
 
 impl Image {
-    /// `image` is `name:tag`; Kafka's own image of the version otherwise.
+    /// `image` is `name:tag`; the version's image otherwise.
     pub(crate) fn new(version: KafkaVersion, image: Option<&str>) -> Result<Self, Error> {
-        let image = image.map(str::to_owned).or_else(|| version.official_image()).ok_or_else(|| {
-            Error::Unsuitable {
-                what: format!("Kafka has no Docker image of {version}"),
+        let image =
+            image.map(str::to_owned).or_else(|| version.image()).ok_or_else(|| Error::Unsuitable {
+                what: format!(
+                    "Kafka has no Docker image of {version}, and {} names none",
+                    version.image_variable()
+                ),
                 hint: "name one with image(..), or use Source::Jvm",
-            }
-        })?;
+            })?;
         // A colon before the last slash belongs to the registry's port.
         let (name, tag) = match image.rsplit_once(':') {
             Some((name, tag)) if !tag.contains('/') => (name, tag),

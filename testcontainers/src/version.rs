@@ -1,5 +1,6 @@
 //! The releases of Apache Kafka that can be started.
 
+use std::env;
 use std::fmt;
 use std::str::FromStr;
 
@@ -60,10 +61,16 @@ impl KafkaVersion {
         if self == Self::V2_1_1 { "kafka_2.12" } else { "kafka_2.13" }
     }
 
-    /// Kafka's Docker image, which begins with 3.7.0.
-    #[cfg(feature = "docker")]
-    pub(crate) fn official_image(self) -> Option<String> {
-        (self.quorum() == Quorum::Kraft).then(|| format!("apache/kafka:{self}"))
+    /// The Docker image, `name:tag`: the one that the environment names for this release, or else Kafka's own, which
+    /// begins with 3.7.0.
+    pub(crate) fn image(self) -> Option<String> {
+        let named = env::var(self.image_variable()).ok().filter(|image| !image.is_empty());
+        named.or_else(|| (self.quorum() == Quorum::Kraft).then(|| format!("apache/kafka:{self}")))
+    }
+
+    /// The variable that names the release's image: `MILENA_KAFKA_IMAGE_4_3_1`.
+    pub(crate) fn image_variable(self) -> String {
+        format!("MILENA_KAFKA_IMAGE_{}", self.as_str().replace('.', "_"))
     }
 }
 

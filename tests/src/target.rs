@@ -10,7 +10,7 @@ pub enum Target {
     /// Ours, in this process, over TCP.
     Embedded(Cluster),
     /// Apache Kafka, shared by the tests of this process.
-    Real(&'static KafkaCluster, KafkaVersion),
+    Real(&'static KafkaCluster),
 }
 
 impl Target {
@@ -23,22 +23,28 @@ impl Target {
     /// and says so, where none can be started.
     pub async fn real(version: KafkaVersion) -> Self {
         let cluster = KafkaCluster::shared_of(version).await.expect("a real Kafka starts");
-        Self::Real(cluster, version)
+        Self::Real(cluster)
+    }
+
+    /// The Kafka that the environment gives by its address (`MILENA_KAFKA_BOOTSTRAP`), or else the latest. Tests that call this are in
+    /// modules named `real_kafka`.
+    pub async fn given_or_latest() -> Self {
+        Self::Real(KafkaCluster::shared().await.expect("a real Kafka is there or starts"))
     }
 
     /// `host:port,...`
     pub fn bootstrap(&self) -> String {
         match self {
             Self::Embedded(cluster) => cluster.bootstrap(),
-            Self::Real(cluster, _) => cluster.bootstrap().to_owned(),
+            Self::Real(cluster) => cluster.bootstrap().to_owned(),
         }
     }
 
-    /// Whether the broker is at least of this release; ours counts as the latest.
+    /// Whether the broker is at least of this release; ours counts as the latest, and so does one that was given.
     pub fn is_at_least(&self, version: KafkaVersion) -> bool {
         match self {
             Self::Embedded(_) => true,
-            Self::Real(_, own) => *own >= version,
+            Self::Real(cluster) => cluster.version().is_none_or(|own| own >= version),
         }
     }
 }

@@ -7,7 +7,7 @@ use std::error::Error;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, ExitStatus, Stdio};
 
-use milena_testcontainers::{Availability, Decision, Need};
+use milena_testcontainers::{Availability, Decision, KafkaVersion, Need};
 
 use crate::{process, workspace};
 
@@ -16,18 +16,25 @@ use crate::{process, workspace};
 enum Needs {
     /// A real Kafka, or what comes with it.
     Kafka(Need),
-    /// A program on the `PATH`.
-    Program(&'static str),
+    /// A command that succeeds.
+    Command(&'static [&'static str]),
 }
 
 /// Modules by what the tests in them need. A module `real_kafka_java` is also a `real_kafka`: what is left out is chosen by a part of
-/// the name.
-const SUITES: [(&str, Needs, &str); 5] = [
+/// the name. Modules of a release are in one of those.
+const SUITES: [(&str, Needs, &str); 7] = [
     ("real_kafka", Needs::Kafka(Need::Any), "tests on a real Kafka"),
     ("real_kafka_control", Needs::Kafka(Need::Control), "tests that start and kill real brokers"),
+    ("kafka_2_8_2", Needs::Kafka(Need::Version(KafkaVersion::V2_8_2)), "tests on Kafka 2.8.2"),
+    ("kafka_2_1_1", Needs::Kafka(Need::Version(KafkaVersion::V2_1_1)), "tests on Kafka 2.1.1"),
     ("real_kafka_java", Needs::Kafka(Need::Java), "tests beside Java programs"),
-    ("with_python", Needs::Program("python3"), "tests beside Python programs"),
-    ("with_go", Needs::Program("go"), "tests beside Go programs"),
+    // Some distributions have a Python that cannot make virtual environments: the modules are a package of their own there.
+    (
+        "with_python",
+        Needs::Command(&["python3", "-c", "import venv, ensurepip"]),
+        "tests beside Python programs",
+    ),
+    ("with_go", Needs::Command(&["go", "version"]), "tests beside Go programs"),
 ];
 
 pub(crate) fn run(arguments: &[String]) -> Result<(), Box<dyn Error>> {
@@ -69,7 +76,7 @@ fn left_out(availability: &Availability) -> Result<Vec<LeftOut>, Box<dyn Error>>
     for (module, needs, what) in SUITES {
         let decision = match needs {
             Needs::Kafka(need) => availability.decide(need),
-            Needs::Program(program) => decide_program(program, availability.in_ci()),
+            Needs::Command(command) => decide_command(command, availability.in_ci()),
         };
         match decision {
             Decision::Run => {}
@@ -86,15 +93,18 @@ fn left_out(availability: &Availability) -> Result<Vec<LeftOut>, Box<dyn Error>>
 }
 
 /// As [`Availability::decide`]: where `CI` is set, nothing may be left out.
-fn decide_program(program: &str, in_ci: bool) -> Decision {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let is_there = std::env::split_paths(&path)
-        .any(|directory| directory.join(program).with_extension(std::env::consts::EXE_EXTENSION).is_file());
-    match (is_there, in_ci) {
-        (true, _) => Decision::Run,
-        (false, false) => Decision::LeaveOut(format!("{program} is not on the PATH")),
-        (false, true) => Decision::Refuse(format!("{program} is not on the PATH")),
-    }
+fn decide_command(command: &[&str], in_ci: bool) -> Decision {
+    let line = command.join(" ");
+    let run = Command::new(command[0]).args(&command[1..]).stdin(Stdio::null()).output();
+    let why = match run {
+        Ok(output) if output.status.success() => return Decision::Run,
+        Ok(output) => {
+            let stderr = String::from_utf8_lossy(&output.stderr);
+            format!("`{line}` fails: {}", stderr.lines().last().unwrap_or("it does not say why"))
+        }
+        Err(error) => format!("`{line}` does not start: {error}"),
+    };
+    if in_ci { Decision::Refuse(why) } else { Decision::LeaveOut(why) }
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -156,7 +166,20 @@ mod tests {
     #[test]
     fn leaving_out_the_general_need_leaves_out_the_special_ones() {
         let (general, ..) = SUITES[0];
-        let of_kafka = SUITES.iter().filter(|(_, needs, _)| matches!(needs, Needs::Kafka(_)));
-        assert!(of_kafka.into_iter().all(|(module, ..)| module.starts_with(general)));
+        let special = SUITES
+            .iter()
+            .filter(|(_, needs, _)| matches!(needs, Needs::Kafka(need) if !matches!(need, Need::Version(_))));
+        assert!(special.into_iter().all(|(module, ..)| module.starts_with(general)));
+    }
+
+    #[test]
+    fn a_program_that_is_there_but_cannot_do_it_is_not_enough() {
+        assert_eq!(decide_command(&["cargo", "--version"], true), Decision::Run);
+        let why = "`cargo --no-such-option` fails: ";
+        assert!(
+            matches!(decide_command(&["cargo", "--no-such-option"], false), Decision::LeaveOut(w) if w.starts_with(why))
+        );
+        let missing = decide_command(&["no-such-program"], true);
+        assert!(matches!(missing, Decision::Refuse(w) if w.contains("does not start")));
     }
 }

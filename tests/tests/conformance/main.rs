@@ -1,4 +1,5 @@
-//! One suite, run on the embedded broker and on real ones from 4.3.1 back to 2.1.1: what holds on Kafka holds on ours.
+//! One suite, run on the embedded broker and on real ones from 4.3.1 (or one that is given by its address) back to 2.1.1: what holds
+//! on Kafka holds on ours.
 
 #![expect(clippy::unwrap_used, reason = "a case that cannot go on fails")]
 
@@ -14,13 +15,14 @@ use milena_tests::Target;
 macro_rules! suite {
     ($($module:ident :: $case:ident),* $(,)?) => {
         mod embedded {
-            $(#[tokio::test]
-            async fn $case() {
-                crate::$module::$case(&crate::context::Context::new(crate::Target::embedded().await).await).await;
-            })*
+            suite!(@cases crate::Target::embedded(), $($module::$case),*);
+        }
+        mod real_kafka {
+            mod given_or_latest {
+                suite!(@cases crate::Target::given_or_latest(), $($module::$case),*);
+            }
         }
         mod real_kafka_control {
-            suite!(@real kafka_4_3_1, V4_3_1, $($module::$case),*);
             suite!(@real kafka_4_1_2, V4_1_2, $($module::$case),*);
             suite!(@real kafka_3_9_1, V3_9_1, $($module::$case),*);
             suite!(@real kafka_2_8_2, V2_8_2, $($module::$case),*);
@@ -29,12 +31,14 @@ macro_rules! suite {
     };
     (@real $target:ident, $version:ident, $($module:ident :: $case:ident),*) => {
         mod $target {
-            $(#[tokio::test]
-            async fn $case() {
-                let target = crate::Target::real(crate::KafkaVersion::$version).await;
-                crate::$module::$case(&crate::context::Context::new(target).await).await;
-            })*
+            suite!(@cases crate::Target::real(crate::KafkaVersion::$version), $($module::$case),*);
         }
+    };
+    (@cases $target:expr, $($module:ident :: $case:ident),*) => {
+        $(#[tokio::test]
+        async fn $case() {
+            crate::$module::$case(&crate::context::Context::new($target.await).await).await;
+        })*
     };
 }
 
