@@ -7,7 +7,7 @@ use milena::Kafka;
 use milena::admin::TopicSpec;
 use milena::consumer::{Consumer, OffsetReset};
 use milena::producer::{Compression, HeaderRef, Record};
-use milena_testcontainers::KafkaVersion;
+use milena_testcontainers::{Java, JavaCommand, KafkaVersion};
 use milena_tests::{Peer, PeerKind, Target, WireRecord, sample_records, unique};
 
 const PARTITIONS: i32 = 3;
@@ -44,6 +44,30 @@ mod real_kafka_java {
     use super::*;
 
     peers!(java Java);
+
+    mod console {
+        use super::*;
+
+        #[tokio::test]
+        async fn consumer_reads_what_milena_writes_on_kafka() {
+            console_reads(&Target::real(KafkaVersion::LATEST).await).await;
+        }
+
+        #[tokio::test]
+        async fn consumer_reads_what_milena_writes_on_the_embedded_broker() {
+            console_reads(&Target::embedded().await).await;
+        }
+
+        #[tokio::test]
+        async fn producer_writes_what_milena_reads_on_kafka() {
+            console_writes(&Target::real(KafkaVersion::LATEST).await).await;
+        }
+
+        #[tokio::test]
+        async fn producer_writes_what_milena_reads_on_the_embedded_broker() {
+            console_writes(&Target::embedded().await).await;
+        }
+    }
 }
 
 mod real_kafka_with_python {
@@ -83,6 +107,99 @@ async fn milena_reads(target: &Target, peer: PeerKind) {
             assert_eq!(of_partition, (0..of_partition.len() as i64).collect::<Vec<_>>(), "{compression}");
         }
     }
+}
+
+/// kafka-console-consumer.
+async fn console_reads(target: &Target) {
+    let kafka = connect(target).await;
+    for compression in Compression::ALL {
+        let topic = create_topic(&kafka).await;
+        let written = write(&kafka, &topic, compression, &console_records()).await;
+        let consumer = console("org.apache.kafka.tools.consumer.ConsoleConsumer", target, &topic);
+        let consumer = consumer.args(["--from-beginning", "--timeout-ms", "60000"]);
+        let consumer = consumer.args(["--max-messages".to_owned(), written.len().to_string()]);
+        let shown = ["partition", "offset", "timestamp", "headers", "key"];
+        let shown = shown.map(|what| ["--formatter-property".to_owned(), format!("print.{what}=true")]);
+        let output = consumer.args(shown.into_iter().flatten()).run().await.expect("consumes");
+        let text = output.text();
+        let mut read: Vec<_> = text.lines().collect();
+        read.sort_unstable();
+        let mut expected: Vec<_> = written.iter().map(console_line).collect();
+        expected.sort_unstable();
+        assert_eq!(read, expected, "{compression}");
+    }
+}
+
+/// kafka-console-producer.
+async fn console_writes(target: &Target) {
+    let kafka = connect(target).await;
+    for compression in Compression::ALL {
+        let topic = create_topic(&kafka).await;
+        let sent = console_records();
+        let lines = sent.iter().map(|record| {
+            let headers: Vec<_> =
+                record.headers.iter().map(|(key, value)| format!("{key}:{}", text(value.as_ref()))).collect();
+            let [key, value] = [&record.key, &record.value].map(|bytes| text(bytes.as_ref()));
+            format!("{}\t{key}\t{value}\n", headers.join(","))
+        });
+        let producer = console("org.apache.kafka.tools.ConsoleProducer", target, &topic);
+        let producer = producer.args(["--compression-codec", compression.name()]);
+        let producer = producer.args(["--reader-property", "parse.key=true"]);
+        let producer = producer.args(["--reader-property", "parse.headers=true"]);
+        producer.stdin(lines.collect::<String>()).run().await.expect("produces");
+
+        // The tool chooses partition and timestamp.
+        let content = |record: WireRecord| (record.key, record.value, record.headers);
+        let read = read(&kafka, &topic, sent.len()).await;
+        let mut read: Vec<_> = read.into_iter().map(|(_, record)| content(record)).collect();
+        read.sort_unstable();
+        let mut sent: Vec<_> = sent.into_iter().map(content).collect();
+        sent.sort_unstable();
+        assert_eq!(read, sent, "{compression}");
+    }
+}
+
+fn console(class: &str, target: &Target, topic: &str) -> JavaCommand {
+    Java::of(KafkaVersion::LATEST).tool(class).args([
+        "--bootstrap-server",
+        &target.bootstrap(),
+        "--topic",
+        topic,
+    ])
+}
+
+/// Records that a line of text can express.
+fn console_records() -> Vec<WireRecord> {
+    let bytes = |text: String| Some(text.into_bytes());
+    let record = |number: i32| WireRecord {
+        partition: number % PARTITIONS,
+        timestamp_ms: 1_700_000_000_000 + i64::from(number),
+        key: bytes(format!("key-{}", number % 7)),
+        value: bytes(format!("žluťoučký kůň {number} {}", "compressible ".repeat(100))),
+        headers: vec![
+            ("number".to_owned(), bytes(number.to_string())),
+            ("again".to_owned(), bytes("x".to_owned())),
+        ],
+    };
+    (0..100).map(record).collect()
+}
+
+/// The record as kafka-console-consumer prints it.
+fn console_line((offset, record): &(i64, WireRecord)) -> String {
+    let headers: Vec<_> =
+        record.headers.iter().map(|(key, value)| format!("{key}:{}", text(value.as_ref()))).collect();
+    format!(
+        "CreateTime:{}\tPartition:{}\tOffset:{offset}\t{}\t{}\t{}",
+        record.timestamp_ms,
+        record.partition,
+        headers.join(","),
+        text(record.key.as_ref()),
+        text(record.value.as_ref())
+    )
+}
+
+fn text(bytes: Option<&Vec<u8>>) -> &str {
+    std::str::from_utf8(bytes.expect("console records have all fields")).expect("UTF-8")
 }
 
 async fn connect(target: &Target) -> Kafka {
