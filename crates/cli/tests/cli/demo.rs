@@ -1,5 +1,7 @@
 //! `milena demo`.
 
+use milena_testcontainers::{KafkaCluster, KafkaVersion};
+
 use crate::support::{Broker, milena};
 
 /// The lines that tell of an acknowledgement: user, event, place.
@@ -45,5 +47,56 @@ fn it_plays_on_a_given_broker_beside_what_is_there() {
     let last = headers.lines().rfind(|line| line.starts_with("user-")).unwrap();
     for header in ["trace_id=", "schema_ver=1", "event_type=", "timestamp=1", "source="] {
         assert!(last.contains(header), "{header} is missing in {last}");
+    }
+}
+
+mod real_kafka_control {
+    use super::*;
+
+    mod kafka_4_3_1 {
+        #[tokio::test]
+        async fn the_demo_plays() {
+            super::it_plays_on(super::KafkaVersion::V4_3_1).await;
+        }
+    }
+
+    mod kafka_4_1_2 {
+        #[tokio::test]
+        async fn the_demo_plays() {
+            super::it_plays_on(super::KafkaVersion::V4_1_2).await;
+        }
+    }
+
+    mod kafka_3_9_1 {
+        #[tokio::test]
+        async fn the_demo_plays() {
+            super::it_plays_on(super::KafkaVersion::V3_9_1).await;
+        }
+    }
+
+    mod kafka_2_8_2 {
+        #[tokio::test]
+        async fn the_demo_plays() {
+            super::it_plays_on(super::KafkaVersion::V2_8_2).await;
+        }
+    }
+
+    mod kafka_2_1_1 {
+        #[tokio::test]
+        async fn the_demo_plays() {
+            super::it_plays_on(super::KafkaVersion::V2_1_1).await;
+        }
+    }
+
+    async fn it_plays_on(version: KafkaVersion) {
+        let cluster = KafkaCluster::builder().version(version).start().await.unwrap();
+        let demo = milena(&["demo", "--users", "3", "-b", cluster.bootstrap()]);
+        let stdout = demo.success();
+        assert_eq!(acknowledgements(&stdout, "user-events").len(), 3 * 7, "{stdout}");
+        assert!(
+            stdout.contains("read back 21 of 21 events") && stdout.contains("\nok every event"),
+            "{stdout}"
+        );
+        cluster.stop().await;
     }
 }
