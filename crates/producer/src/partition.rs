@@ -9,6 +9,7 @@ use milena_client::TopicPartition;
 use milena_protocol::ByteStr;
 use milena_records::{BatchBuilder, Codec, RecordParts};
 
+use crate::core::listing::Listing;
 use crate::core::queue::{Batch, QueueConfig, SendQueue};
 use crate::delivery::{BatchDelivery, BatchHandle, Delivery, Promise};
 use crate::memory::{Backlog, Memory, Reservation};
@@ -34,19 +35,15 @@ pub(crate) struct PartitionState {
     /// Batches that have left the queue and whose deliveries are being told: a flush waits for them, too.
     resolving: Vec<BatchHandle>,
     /// Who sends to the partition's leader; `None` while there is no leader.
-    pub(crate) sender: Option<Arc<BrokerSender>>,
-    /// Whether the partition is on a list of that sender already; but for that of lingering batches.
-    pub(crate) is_listed: bool,
-    /// Whether the partition is on that sender's list of lingering batches.
-    pub(crate) is_lingering: bool,
+    sender: Option<Arc<BrokerSender>>,
+    /// Where the partition is on that sender's lists.
+    pub(crate) listing: Listing,
     /// The producer has ended: nobody would send or fail what is appended.
     pub(crate) is_ended: bool,
     /// When it was last appended to, to the accuracy of a batch.
     pub(crate) used_at: Option<Instant>,
     /// Records appended since the beginning: the name of the next batch.
     next_record: u64,
-    /// Which request had the last batch: the node that it went to, and its number there.
-    pub(crate) last_request: (i32, u64),
 }
 
 /// A batch that takes records.
@@ -115,12 +112,10 @@ impl Partition {
             queue: SendQueue::new(config),
             resolving: Vec::new(),
             sender: None,
-            is_listed: false,
-            is_lingering: false,
+            listing: Listing::new(),
             is_ended: false,
             used_at: None,
             next_record: 0,
-            last_request: (0, 0),
         };
         Self { topic_partition, wire_topic, state: Mutex::new(state), queued_batches: AtomicU32::new(0) }
     }
@@ -259,9 +254,15 @@ impl OpenBatch {
 }
 
 impl PartitionState {
-    /// Whether the partition's leader is `sender`'s broker.
-    pub(crate) fn belongs_to(&self, sender: &BrokerSender) -> bool {
-        self.sender.as_deref().is_some_and(|own| std::ptr::eq(own, sender))
+    /// Who sends to the partition's leader; `None` while there is no leader.
+    pub(crate) fn sender(&self) -> Option<&Arc<BrokerSender>> {
+        self.sender.as_ref()
+    }
+
+    /// Gives the partition to another sender. What the old one still has on its lists counts for nothing from now on.
+    pub(crate) fn change_sender(&mut self, sender: Option<Arc<BrokerSender>>) {
+        self.sender = sender;
+        self.listing.move_on();
     }
 
     /// The deliveries of every batch that is not resolved.

@@ -31,6 +31,17 @@ struct Senders {
     is_ended: bool,
 }
 
+/// What became of an attempt to route a topic.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Routed {
+    /// Its partitions are made, and have their senders.
+    Done,
+    /// The metadata do not know it, or no longer.
+    TopicUnknown,
+    /// The producer has ended: no partition is made any more.
+    Ended,
+}
+
 /// A sender and its task.
 struct Sending {
     sender: Arc<BrokerSender>,
@@ -93,16 +104,16 @@ impl Shared {
         }
     }
 
-    /// Gives every partition of `topic` to the sender of its leader, by the newest metadata. False if they do not know the topic.
-    pub(crate) fn route(self: &Arc<Self>, topic: &Topic) -> bool {
+    /// Gives every partition of `topic` to the sender of its leader, by the newest metadata.
+    pub(crate) fn route(self: &Arc<Self>, topic: &Topic) -> Routed {
         let mut senders = self.routing.senders();
+        if senders.is_ended {
+            return Routed::Ended;
+        }
         let metadata = self.client.metadata().current();
         let Some(known) = metadata.topic(&topic.name).filter(|known| !known.partitions.is_empty()) else {
-            return false;
+            return Routed::TopicUnknown;
         };
-        if senders.is_ended {
-            return true;
-        }
         let queue_config = QueueConfig {
             idempotent: self.config.enable_idempotence,
             in_flight_max: self.config.max_in_flight,
@@ -116,14 +127,16 @@ impl Shared {
             let name = TopicPartition::new(topic.name.clone(), index);
             Arc::new(Partition::new(name, topic.wire_name.clone(), queue_config))
         });
-        for (partition, known) in topic.partitions().zip(&known.partitions) {
-            let leader = known.leader.filter(|leader| metadata.brokers.contains_key(leader));
+        // Those that a topic created anew does not have any more are among them: should they come back, then in another log.
+        for (index, partition) in topic.partitions().enumerate() {
+            let leader = known.partitions.get(index).and_then(|known| known.leader);
             if is_new {
                 partition.lock().queue.handle_new_log();
             }
+            let leader = leader.filter(|leader| metadata.brokers.contains_key(leader));
             self.route_partition(&mut senders, partition, leader);
         }
-        true
+        Routed::Done
     }
 
     fn route_partition(
@@ -133,14 +146,12 @@ impl Shared {
         leader: Option<i32>,
     ) {
         let mut state = partition.lock();
-        if state.sender.as_ref().map(|sender| sender.node_id) == leader {
+        if state.sender().map(|sender| sender.node_id) == leader {
             return;
         }
-        state.sender = leader.map(|node_id| self.sender(senders, node_id));
+        state.change_sender(leader.map(|node_id| self.sender(senders, node_id)));
         state.queue.handle_new_leader();
-        // The old sender passes over what is still on its lists.
-        (state.is_listed, state.is_lingering) = (false, false);
-        let Some(sender) = state.sender.clone() else { return };
+        let Some(sender) = state.sender().cloned() else { return };
         if let Some(open) = &state.open {
             let until = open.opened_at + self.config.linger;
             let _ = sender.list_lingering(partition, &mut state, until);
@@ -177,7 +188,7 @@ impl Shared {
         let senders = std::mem::take(&mut self.routing.senders().by_node);
         for topic in self.topics() {
             for partition in topic.partitions() {
-                partition.lock().sender = None;
+                partition.lock().change_sender(None);
             }
         }
         // Tasks and partitions hold each other through their sender.

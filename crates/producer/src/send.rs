@@ -15,6 +15,7 @@ use crate::panics::call_user_code;
 use crate::partition::{Appended, NotAppended, Partition, PartitionState};
 use crate::partitioner::{Partitioning, PartitioningInput, Placement, TopicPartitions};
 use crate::record::Record;
+use crate::routing::Routed;
 use crate::sender::BrokerSender;
 use crate::shared::Shared;
 use crate::topic::Topic;
@@ -112,7 +113,7 @@ fn try_append(
         .append(&mut state, &shared.batch_rules(), parts, reservation, || shared.env().now())
         .inspect_err(|_| {
             // A batch may have been sealed for it.
-            let sender = state.sender.clone().filter(|sender| sender.list_ready(partition, &mut state));
+            let sender = state.sender().cloned().filter(|sender| sender.list_ready(partition, &mut state));
             sender.inspect(|sender| sender.wake());
         })?;
     let follow_up = follow_up(shared, partition, &mut state, &appended);
@@ -203,7 +204,7 @@ fn note_sticky(shared: &Shared, topic: &Topic, index: i32, appended: &Appended) 
     }
     let now = shared.env().now();
     topic.update_load(|partition| {
-        let sender = partition.lock().sender.clone();
+        let sender = partition.lock().sender().cloned();
         sender.is_some_and(|sender| sender.is_available(now, timeout))
     });
 }
@@ -238,7 +239,7 @@ fn follow_up(
     if !appended.opened && !appended.sealed {
         return FollowUp::Nothing;
     }
-    let Some(sender) = state.sender.clone() else { return FollowUp::Nothing };
+    let Some(sender) = state.sender().cloned() else { return FollowUp::Nothing };
     if shared.config.linger.is_zero() {
         return match sender.list_ready(partition, state) {
             true => FollowUp::SendNow(sender),
@@ -294,11 +295,12 @@ pub(crate) async fn wait_for_partitions(
     let routed = async {
         loop {
             shared.client.metadata().wait_for_topic(&topic.name, until).await?;
-            // False if it was forgotten again at this very moment.
-            if shared.route(topic) {
-                return Ok(());
+            match shared.route(topic) {
+                Routed::Done => return Ok(()),
+                Routed::Ended => return Err(shared.end_error()),
+                // Forgotten again at this very moment.
+                Routed::TopicUnknown => tokio::task::yield_now().await,
             }
-            tokio::task::yield_now().await;
         }
     };
     let result = shared.unless_closed(routed).await.and_then(|result: Result<(), SendError>| result);
@@ -331,7 +333,12 @@ async fn wait_for_partition<'a>(
     metadata.request_update();
     let answered = shared.env().timeout_at(until, metadata.changed_since(asked));
     shared.unless_closed(answered).await?;
-    shared.route(topic);
+    if shared.route(topic) == Routed::Ended {
+        return Err(shared.end_error());
+    }
     shared.numbers.waited(ProducerOperation::MetadataWait, began);
     topic.partition(index).ok_or_else(unknown)
 }
+
+#[cfg(test)]
+mod tests;

@@ -115,7 +115,8 @@ impl Shared {
                 if state.open.is_none() && state.queue.waiting_len() == 0 {
                     continue;
                 }
-                let sender = state.sender.clone().filter(|sender| sender.list_ready(partition, &mut state));
+                let sender =
+                    state.sender().cloned().filter(|sender| sender.list_ready(partition, &mut state));
                 drop(state);
                 if let Some(sender) = sender {
                     sender.wake();
@@ -165,7 +166,7 @@ impl Shared {
                         })
                         .collect();
                     // There may be room in flight now.
-                    let sender = state.sender.clone();
+                    let sender = state.sender().cloned();
                     let sender = sender.filter(|sender| sender.list_ready(partition, &mut state));
                     drop(state);
                     sender.inspect(|sender| sender.wake());
@@ -223,9 +224,10 @@ impl Shared {
         let mut closing = pin!(self.closing.notified());
         self.check_open()?;
         let mut future = pin!(future);
-        poll_fn(|cx| match future.as_mut().poll(cx) {
-            Poll::Ready(output) => Poll::Ready(Ok(output)),
-            Poll::Pending => closing.as_mut().poll(cx).map(|()| Err(self.end_error())),
+        // The end first: what is ready together with it has nobody left to serve it.
+        poll_fn(|cx| match closing.as_mut().poll(cx) {
+            Poll::Ready(()) => Poll::Ready(Err(self.end_error())),
+            Poll::Pending => future.as_mut().poll(cx).map(Ok),
         })
         .await
     }

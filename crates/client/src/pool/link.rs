@@ -140,7 +140,10 @@ impl BrokerLink {
 
     fn poll_serve(&mut self, cx: &mut Context<'_>, serving: &mut Serving, failures: &mut u32) -> Poll<End> {
         loop {
-            self.take_jobs(cx, serving);
+            // Read once per pass. A silence that ends between two readings would be over when it is to be waited for, after what is
+            // held back was passed over because of it: nothing would bring it up again.
+            let now = self.env.now();
+            self.take_jobs(cx, serving, now);
             let connection = &mut serving.connection;
             if let Poll::Ready(Err(error)) = connection.poll_flush(cx) {
                 return Poll::Ready(ended(connection, error));
@@ -154,7 +157,6 @@ impl BrokerLink {
                 Poll::Ready(Err(error)) => return Poll::Ready(ended(connection, error)),
                 Poll::Pending => {}
             }
-            let now = self.env.now();
             if let Some(error) = connection.timed_out(now) {
                 return Poll::Ready(End::Broken(error));
             }
@@ -164,10 +166,11 @@ impl BrokerLink {
                 return Poll::Ready(End::Idle);
             }
             self.standing.set(Standing::Open { waiting: connection.in_flight_count() });
-            let held_until = match serving.held_back.front() {
-                Some((overdue_at, _)) => connection.throttled_until(now).map(|until| until.min(*overdue_at)),
-                None => None,
-            };
+            let held_until = serving.held_back.front().map(|(overdue_at, _)| {
+                connection
+                    .throttled_until(now)
+                    .map_or(now, |throttled_until| throttled_until.min(*overdue_at))
+            });
             let deadline = connection.poll_timeout().or(unused.then_some(idle_at));
             let deadline = [deadline, held_until].into_iter().flatten().min();
             if serving.timer.poll_until(cx, deadline).is_pending() {
@@ -177,9 +180,8 @@ impl BrokerLink {
     }
 
     /// Submits what is asked for, unless the broker asked for silence (KIP-219).
-    fn take_jobs(&mut self, cx: &mut Context<'_>, serving: &mut Serving) {
+    fn take_jobs(&mut self, cx: &mut Context<'_>, serving: &mut Serving, now: Instant) {
         let Serving { connection, held_back, .. } = serving;
-        let now = self.env.now();
         if connection.throttled_until(now).is_none() {
             for (_, job) in held_back.drain(..) {
                 if job.is_wanted() {

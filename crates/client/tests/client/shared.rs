@@ -1,16 +1,22 @@
 //! Shared connections: opened on demand, kept busy, given up, closed when idle; retries on top of them.
 
-use std::sync::Arc;
+use std::future::Future;
+use std::io;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use milena_client::connection::ConnectionErrorReason;
-use milena_client::{Client, Env, RequestError, Target};
+use milena_client::env::{Connecting, Connector, Stream};
+use milena_client::{Address, Client, Env, RequestError, Target};
 use milena_protocol::messages::{
     HeartbeatRequest, HeartbeatResponse, ListGroupsRequest, ListGroupsResponse, MetadataRequest,
     MetadataResponse,
 };
 use milena_protocol::{ApiKey, ErrorCode};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::peer::{Action, Cluster, Network, Received, address, config};
 
@@ -204,6 +210,78 @@ async fn a_throttling_broker_is_left_alone_for_that_long() {
         answered_after.push((env.now() - started).as_millis());
     }
     assert_eq!(answered_after, [0, 700, 1_400, 2_100]);
+}
+
+/// A network on which reading takes `reading_takes`, once, when that is set.
+struct SlowReads {
+    network: Network,
+    reading_takes: Arc<Mutex<Option<Duration>>>,
+}
+
+struct SlowStream {
+    stream: Box<dyn Stream>,
+    reading_takes: Arc<Mutex<Option<Duration>>>,
+}
+
+impl Connector for SlowReads {
+    fn connect<'a>(&'a self, address: &'a Address) -> Connecting<'a> {
+        let reading_takes = self.reading_takes.clone();
+        Box::pin(async move {
+            let stream = self.network.connect(address).await?;
+            Ok(Box::new(SlowStream { stream, reading_takes }) as Box<dyn Stream>)
+        })
+    }
+}
+
+impl AsyncRead for SlowStream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if let Some(time) = self.reading_takes.lock().unwrap().take() {
+            // The first poll moves the clock.
+            let _ = pin!(tokio::time::advance(time)).poll(&mut Context::from_waker(Waker::noop()));
+        }
+        Pin::new(&mut self.stream).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for SlowStream {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+/// The request is held back at the beginning of a turn, and the silence is over at its end.
+#[tokio::test(start_paused = true)]
+async fn a_request_is_sent_although_the_silence_ends_in_the_turn_that_held_it_back() {
+    let network = Network::default();
+    let cluster = Cluster::new(&network, 1);
+    cluster.serve("broker-1:9092", |request| match request.api() {
+        ApiKey::Heartbeat => {
+            let response = HeartbeatResponse { throttle_time_ms: 700, ..Default::default() };
+            Some(request.answer::<HeartbeatRequest>(&response))
+        }
+        _ => None,
+    });
+    let reading_takes = Arc::new(Mutex::new(None));
+    let connector = SlowReads { network: network.clone(), reading_takes: reading_takes.clone() };
+    let env = Env::builder().seed(7).connector(connector).build();
+    let client = Client::connect(config("broker-1:9092"), env.clone()).await.unwrap();
+    heartbeat(&client).await.unwrap();
+    *reading_takes.lock().unwrap() = Some(Duration::from_millis(800));
+    let deadline = env.deadline_after(Duration::from_secs(2));
+    env.timeout_at(deadline, heartbeat(&client)).await.expect("it is not forgotten").unwrap();
+    assert_eq!(*reading_takes.lock().unwrap(), None, "the clock moved within the turn");
 }
 
 #[tokio::test(start_paused = true)]

@@ -201,7 +201,7 @@ impl Sent {
         let mut state = self.partition.lock();
         let leaving = state.queue.handle_written(self.name, now).map(|batch| {
             let outcome = Outcome::Written {
-                base_offset: (answer.base_offset >= 0).then_some(answer.base_offset),
+                base_offset: believed_offset(answer.base_offset, batch.sealed.record_count()),
                 log_append_time_ms: (answer.log_append_time_ms >= 0).then_some(answer.log_append_time_ms),
             };
             shared.leave(&self.partition, &mut state, batch, outcome, now)
@@ -284,13 +284,18 @@ impl Sent {
             return;
         }
         // The sender that is called here looks at its list before it rests; another one must be woken.
-        let Some(current) = state.sender.clone() else { return };
+        let Some(current) = state.sender().cloned() else { return };
         let listed = current.list_ready(&self.partition, &mut state);
         drop(state);
         if listed && !std::ptr::eq(&*current, sender) {
             current.wake();
         }
     }
+}
+
+/// The offset of a batch's first record, if a broker told one: an offset that leaves no room for the batch's records is none.
+fn believed_offset(base_offset: i64, record_count: u32) -> Option<i64> {
+    (base_offset >= 0 && base_offset.checked_add(i64::from(record_count)).is_some()).then_some(base_offset)
 }
 
 /// What becomes of a batch that is not tried again.

@@ -6,28 +6,41 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::BrokerSender;
+use crate::core::listing::Stay;
 use crate::core::queue::Idle;
 use crate::partition::{Partition, PartitionState};
 use crate::shared::Shared;
 
-/// A partition is on one of `ready`, `backing_off` and `without_identity` while `is_listed`, and on `lingering` while
-/// `is_lingering`, of the sender of its leader. When the leader changes the new sender lists it at once; what the old one still has
+/// A partition is on these lists as its [`Listing`](crate::core::listing::Listing) says: in line on one of `ready`, `backing_off` and
+/// `without_identity`, and on `lingering` besides. When the leader changes the new sender lists it at once; what the old one still has
 /// on its lists is passed over.
 #[derive(Default)]
 pub(super) struct Lists {
     /// Now.
-    ready: VecDeque<Arc<Partition>>,
+    ready: VecDeque<Entry>,
     /// When the linger of their open batch is over, at the earliest.
     lingering: BinaryHeap<Reverse<Lingering>>,
     /// When their back-off is over.
-    backing_off: Vec<(Instant, Arc<Partition>)>,
+    backing_off: Vec<(Instant, Entry)>,
     /// When there is a producer id.
-    without_identity: Vec<Arc<Partition>>,
+    without_identity: Vec<Entry>,
+}
+
+/// A partition on a list. It counts as long as its stay lasts.
+pub(super) struct Entry {
+    pub(super) partition: Arc<Partition>,
+    pub(super) stay: Stay,
+}
+
+impl Entry {
+    fn is_current(&self) -> bool {
+        self.partition.lock().listing.is_current(self.stay)
+    }
 }
 
 struct Lingering {
     until: Instant,
-    partition: Arc<Partition>,
+    entry: Entry,
 }
 
 impl Ord for Lingering {
@@ -55,10 +68,8 @@ impl BrokerSender {
     /// The partition has something to send. `state` is its locked state. Returns whether the sender is to be woken for it.
     #[must_use = "wake the sender after the partition's lock is released"]
     pub(crate) fn list_ready(&self, partition: &Arc<Partition>, state: &mut PartitionState) -> bool {
-        if std::mem::replace(&mut state.is_listed, true) {
-            return false;
-        }
-        self.lists().ready.push_back(partition.clone());
+        let Some(stay) = state.listing.join_line() else { return false };
+        self.lists().ready.push_back(Entry { partition: partition.clone(), stay });
         true
     }
 
@@ -70,12 +81,11 @@ impl BrokerSender {
         state: &mut PartitionState,
         until: Instant,
     ) -> bool {
-        if std::mem::replace(&mut state.is_lingering, true) {
-            return false;
-        }
+        let Some(stay) = state.listing.linger() else { return false };
+        let entry = Entry { partition: partition.clone(), stay };
         let mut lists = self.lists();
         let is_first = lists.lingering.peek().is_none_or(|Reverse(first)| until < first.until);
-        lists.lingering.push(Reverse(Lingering { until, partition: partition.clone() }));
+        lists.lingering.push(Reverse(Lingering { until, entry }));
         is_first
     }
 
@@ -87,15 +97,16 @@ impl BrokerSender {
         idle: Idle,
         shared: &Shared,
     ) {
+        if idle == Idle::Waiting {
+            return;
+        }
+        let Some(stay) = state.listing.join_line() else { return };
+        let entry = Entry { partition: partition.clone(), stay };
         match idle {
             Idle::Waiting => {}
-            Idle::Backoff(until) => {
-                state.is_listed = true;
-                self.lists().backing_off.push((until, partition.clone()));
-            }
+            Idle::Backoff(until) => self.lists().backing_off.push((until, entry)),
             Idle::NeedsProducerId(needs) => {
-                state.is_listed = true;
-                self.lists().without_identity.push(partition.clone());
+                self.lists().without_identity.push(entry);
                 // If it came between the question and the listing, nobody else would say so.
                 if shared.identity.request(needs.exhausted) {
                     self.handle_identity();
@@ -116,16 +127,13 @@ impl BrokerSender {
         {
             let mut lists = self.lists();
             let Lists { ready, backing_off, .. } = &mut *lists;
-            ready.extend(
-                backing_off.extract_if(.., |(until, _)| *until <= now).map(|(_, partition)| partition),
-            );
+            ready.extend(backing_off.extract_if(.., |(until, _)| *until <= now).map(|(_, entry)| entry));
         }
-        while let Some(partition) = self.pop_lingered(now) {
+        while let Some(Entry { partition, stay }) = self.pop_lingered(now) {
             let mut state = partition.lock();
-            if !state.belongs_to(self) {
+            if !state.listing.end_linger(stay) {
                 continue;
             }
-            state.is_lingering = false;
             // The batch that was listed may have been sent, and another one begun.
             let Some(open) = &state.open else { continue };
             let until = open.opened_at + shared.config.linger;
@@ -137,17 +145,17 @@ impl BrokerSender {
         }
     }
 
-    fn pop_lingered(&self, now: Instant) -> Option<Arc<Partition>> {
+    fn pop_lingered(&self, now: Instant) -> Option<Entry> {
         let mut lists = self.lists();
         match lists.lingering.peek() {
             Some(Reverse(first)) if first.until <= now => {
-                lists.lingering.pop().map(|Reverse(lingering)| lingering.partition)
+                lists.lingering.pop().map(|Reverse(lingering)| lingering.entry)
             }
             _ => None,
         }
     }
 
-    pub(super) fn pop_ready(&self) -> Option<Arc<Partition>> {
+    pub(super) fn pop_ready(&self) -> Option<Entry> {
         self.lists().ready.pop_front()
     }
 
@@ -175,10 +183,8 @@ impl BrokerSender {
             let mut lists = self.lists();
             (std::mem::take(&mut lists.ready), std::mem::take(&mut lists.lingering))
         };
-        let mut ready: VecDeque<_> =
-            ready.into_iter().filter(|partition| partition.lock().belongs_to(self)).collect();
-        let lingering =
-            lingering.into_iter().filter(|Reverse(lingering)| lingering.partition.lock().belongs_to(self));
+        let mut ready: VecDeque<_> = ready.into_iter().filter(Entry::is_current).collect();
+        let lingering = lingering.into_iter().filter(|Reverse(lingering)| lingering.entry.is_current());
         let lingering: Vec<_> = lingering.collect();
         let mut lists = self.lists();
         ready.append(&mut lists.ready);

@@ -13,7 +13,7 @@ mod split;
 mod tests;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -43,8 +43,6 @@ pub(crate) struct BrokerSender {
     /// New metadata may tell another address.
     is_address_unchecked: AtomicBool,
     waker: Mutex<Option<Waker>>,
-    /// Requests that were begun: the name of the next.
-    requests: AtomicU64,
     /// Since when the broker has taken nothing and answered nothing, although it should.
     stalled_since: Mutex<Option<Instant>>,
 }
@@ -80,7 +78,6 @@ impl BrokerSender {
             }))),
             is_address_unchecked: AtomicBool::new(false),
             waker: Mutex::default(),
-            requests: AtomicU64::new(0),
             stalled_since: Mutex::default(),
         }
     }

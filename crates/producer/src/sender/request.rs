@@ -1,7 +1,6 @@
 //! Produce requests: one batch of every partition that has one ready, gathered by topic.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -11,6 +10,7 @@ use milena_protocol::messages::produce_request::{PartitionProduceData, TopicProd
 use milena_protocol::{Records, Uuid};
 use milena_records::ProducerStamp;
 
+use super::lists::Entry;
 use super::{BrokerSender, ProducerConnection};
 use crate::core::queue::{BatchName, ToSend};
 use crate::memory::Reservation;
@@ -59,6 +59,10 @@ impl BrokerSender {
             return false;
         }
         gathered.sort_by(|a, b| a.partition.topic_partition.cmp(&b.partition.topic_partition));
+        debug_assert!(
+            gathered.is_sorted_by(|a, b| a.partition.topic_partition < b.partition.topic_partition),
+            "one batch per partition and request: a broker takes the last one only"
+        );
         let metadata = shared.client.metadata().current();
         let (request, mut in_flight) = build(shared, &metadata, gathered);
         shared.numbers.request_sent(now, &in_flight, shared.memory.available_bytes());
@@ -88,15 +92,12 @@ impl BrokerSender {
     fn gather(&self, shared: &Arc<Shared>, now: Instant) -> Vec<Gathered> {
         let mut gathered = Vec::new();
         let mut bytes = 0;
-        let request = (self.node_id, self.requests.fetch_add(1, Ordering::Relaxed) + 1);
         for _ in 0..self.ready_len() {
-            let Some(partition) = self.pop_ready() else { break };
+            let Some(Entry { partition, stay }) = self.pop_ready() else { break };
             let mut state = partition.lock();
-            // What left this sender and came back may be on its list twice; only once does it count, as two batches of one partition
-            // must not meet in one request. If it was in this request already and is listed all the same, it was listed since, at the
-            // end of the list.
-            let is_in_request = state.last_request == request;
-            if !state.belongs_to(self) || is_in_request || !std::mem::take(&mut state.is_listed) {
+            // Two batches of one partition must not meet in one request. A partition has one entry that counts, and what is listed again
+            // meanwhile goes behind all that is looked at here.
+            if !state.listing.leave_line(stay) {
                 continue;
             }
             shared.seal_if_due(&partition, &mut state, now);
@@ -111,7 +112,6 @@ impl BrokerSender {
                     if to_send.name.attempt == 1 {
                         shared.backlog.remove(to_send.sealed.encoded_len());
                     }
-                    state.last_request = request;
                     partition.publish_queue_len(&state);
                     let payload = state.queue.in_flight_payload(to_send.name).expect("just sent");
                     let (reservation, size) = (payload.reservation.clone(), payload.size);

@@ -16,6 +16,7 @@ mod order;
 mod peer;
 mod scripted;
 mod sizes;
+mod stays;
 mod support;
 mod topics;
 mod user_code;

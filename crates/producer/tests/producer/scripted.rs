@@ -133,6 +133,31 @@ async fn a_partition_that_is_left_out_of_an_answer_is_sent_again() {
     .await;
 }
 
+/// Everything is written, and the broker tells an offset behind which there is no room.
+#[tokio::test(start_paused = true)]
+async fn an_offset_that_no_record_can_have_is_not_passed_on() {
+    patiently(async {
+        for (base_offset, believed) in
+            [(i64::MAX - 2, [i64::MAX - 2, i64::MAX - 1].map(Some)), (i64::MAX - 1, [None; 2])]
+        {
+            let answer = move |_, request: &Received| {
+                let asked: ProduceRequest = request.peek();
+                let topic = TopicProduceResponse {
+                    topic_id: asked.topic_data[0].topic_id,
+                    partition_responses: vec![PartitionProduceResponse { base_offset, ..Default::default() }],
+                    ..Default::default()
+                };
+                let response = ProduceResponse { responses: vec![topic], ..Default::default() };
+                request.answer::<ProduceRequest>(&response)
+            };
+            let script = Script::start(answer, |_| {}).await;
+            let both = vec![script.send(0, b"1").await, script.send(0, b"2").await];
+            assert_eq!(offsets(&acks(both).await), believed);
+        }
+    })
+    .await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_answer_that_does_not_decode_ends_the_connection_and_not_the_delivery() {
     patiently(async {
