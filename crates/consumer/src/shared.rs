@@ -118,10 +118,10 @@ impl Shared {
         env.timeout_at(env.deadline_after(pause), self.closing()).await;
     }
 
-    /// What comes next for the application, or a wake-up of `cx` when there is something.
-    pub(crate) fn poll_delivery(&self, cx: &mut Context<'_>) -> Poll<Delivery> {
+    /// What comes next for the application, at most so many records, or a wake-up of `cx` when there is something.
+    pub(crate) fn poll_delivery(&self, cx: &mut Context<'_>, records_max: usize) -> Poll<Delivery> {
         let mut state = self.lock();
-        let delivery = state.subscription.poll_delivery();
+        let delivery = state.subscription.poll_delivery(records_max);
         if delivery.is_none() {
             match &mut state.application {
                 Some(waker) => waker.clone_from(cx.waker()),

@@ -114,8 +114,8 @@ impl Consumer {
     /// Those that were assigned before keep their position and what is buffered of them; what is buffered of others is dropped.
     /// Partitions need not exist yet: they are read once they do.
     pub fn assign<P: Into<TopicPartition>>(&mut self, partitions: impl IntoIterator<Item = P>) {
-        self.put_back();
         let partitions: BTreeSet<TopicPartition> = partitions.into_iter().map(Into::into).collect();
+        self.current.take_if(|batch| !partitions.contains(batch.topic_partition()));
         self.set_interests(partitions.iter().map(|partition| partition.topic.clone()).collect());
         let gone: Vec<_> =
             self.assignment().into_iter().filter(|assigned| !partitions.contains(assigned)).collect();
@@ -218,9 +218,13 @@ impl Consumer {
         partitions: impl IntoIterator<Item = &'a TopicPartition>,
         seek: Seek,
     ) -> Result<(), NotAssigned> {
-        self.put_back();
+        let current = &mut self.current;
         self.shared.with(|subscription| {
-            partitions.into_iter().try_for_each(|partition| subscription.seek(partition, seek))
+            partitions.into_iter().try_for_each(|partition| {
+                subscription.seek(partition, seek)?;
+                current.take_if(|batch| batch.topic_partition() == partition);
+                Ok(())
+            })
         })
     }
 
@@ -253,9 +257,14 @@ impl Consumer {
         &mut self,
         partitions: impl IntoIterator<Item = &'a TopicPartition>,
     ) -> Result<(), NotAssigned> {
-        self.put_back();
+        let current = &mut self.current;
         self.shared.with(|subscription| {
-            partitions.into_iter().try_for_each(|partition| subscription.pause(partition))
+            partitions.into_iter().try_for_each(|partition| {
+                if let Some(rest) = current.take_if(|batch| batch.topic_partition() == partition) {
+                    subscription.unread(rest);
+                }
+                subscription.pause(partition)
+            })
         })
     }
 
@@ -267,7 +276,6 @@ impl Consumer {
         &mut self,
         partitions: impl IntoIterator<Item = &'a TopicPartition>,
     ) -> Result<(), NotAssigned> {
-        self.put_back();
         self.shared.with(|subscription| {
             partitions.into_iter().try_for_each(|partition| subscription.resume(partition))
         })
@@ -306,13 +314,6 @@ impl Consumer {
             manager.join().await;
         }
         self.unassign();
-    }
-
-    /// Gives the rest of a batch back, before something changes that may concern it.
-    fn put_back(&mut self) {
-        if let Some(rest) = self.current.take().filter(|rest| !rest.is_empty()) {
-            self.shared.with(|subscription| subscription.unread(rest));
-        }
     }
 
     fn set_interests(&mut self, topics: BTreeSet<Arc<str>>) {

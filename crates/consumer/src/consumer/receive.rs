@@ -27,7 +27,7 @@ impl Consumer {
     /// # Cancel safety
     /// A dropped future took nothing: the next call brings what it would have brought.
     pub async fn next(&mut self) -> Result<Option<RecordBatch>, RecvError> {
-        poll_fn(|cx| self.poll_batch(cx)).await
+        poll_fn(|cx| self.poll_batch(cx, usize::MAX)).await
     }
 
     /// The next record, with a copy of its data; waits for it. `None` once the consumer is closed.
@@ -56,21 +56,20 @@ impl Consumer {
     /// A dropped future took nothing: the next call brings what it would have brought.
     pub async fn poll(&mut self, timeout: Duration, records_max: usize) -> Result<PolledRecords, RecvError> {
         let env = self.shared.client.env().clone();
-        let first = env.timeout_at(env.deadline_after(timeout), self.next()).await;
+        let records_max = records_max.max(1);
+        let first = poll_fn(|cx| self.poll_batch(cx, records_max));
+        let first = env.timeout_at(env.deadline_after(timeout), first).await;
         let mut polled = PolledRecords::default();
         let mut next = first.transpose()?.flatten();
         // From here on nothing is waited for, so that nothing that was taken can be dropped.
-        while let Some(mut batch) = next {
-            let room = records_max.max(1) - polled.len();
-            if let Some(rest) = batch.split_off(room) {
-                self.shared.with(|subscription| subscription.unread(rest));
-            }
+        while let Some(batch) = next {
             polled.push(batch);
-            if polled.len() >= records_max {
+            let room = records_max - polled.len();
+            if room == 0 {
                 break;
             }
-            next = match self.shared.with(|subscription| subscription.poll_delivery()).map(|it| self.take(it))
-            {
+            let delivery = self.shared.with(|subscription| subscription.poll_delivery(room));
+            next = match delivery.map(|delivery| self.take(delivery)) {
                 Some(Ok(batch)) => Some(batch),
                 Some(Err(error)) => {
                     self.found_error = Some(error);
@@ -82,21 +81,26 @@ impl Consumer {
         Ok(polled)
     }
 
-    fn poll_batch(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<RecordBatch>, RecvError>> {
+    fn poll_batch(
+        &mut self,
+        cx: &mut Context<'_>,
+        records_max: usize,
+    ) -> Poll<Result<Option<RecordBatch>, RecvError>> {
         if self.closed {
             return Poll::Ready(Ok(None));
         }
         if let Some(error) = self.found_error.take() {
             return Poll::Ready(Err(error));
         }
-        if let Some(rest) = self.current.take().filter(|rest| !rest.is_empty()) {
+        if let Some(mut rest) = self.current.take().filter(|rest| !rest.is_empty()) {
+            self.current = rest.split_off(records_max);
             return Poll::Ready(Ok(Some(rest)));
         }
         if !self.polling {
             self.polling = true;
             self.shared.metrics.record_poll_started(self.shared.metrics_time());
         }
-        let delivery = match self.shared.poll_delivery(cx) {
+        let delivery = match self.shared.poll_delivery(cx, records_max) {
             Poll::Ready(delivery) => self.take(delivery).map(Some),
             Poll::Pending if self.interests.is_empty() => Err(RecvError::NothingAssigned),
             Poll::Pending => return Poll::Pending,
@@ -128,7 +132,7 @@ impl Consumer {
                 return Poll::Ready(Ok(Some(record)));
             }
             self.current = None;
-            match self.poll_batch(cx) {
+            match self.poll_batch(cx, usize::MAX) {
                 Poll::Ready(Ok(Some(batch))) => self.current = Some(batch),
                 Poll::Ready(Ok(None)) => return Poll::Ready(Ok(None)),
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),

@@ -93,8 +93,7 @@ pub(crate) struct Ready {
     pub(crate) node_id: i32,
     /// Bytes of its batches as they were received.
     pub(crate) received_bytes: usize,
-    /// Where it came from, unless the application has had it before.
-    pub(crate) frame: Option<FrameId>,
+    pub(crate) frame: FrameId,
     /// Whether it is the last of its partition in the frame.
     pub(crate) finishes_frame: bool,
 }
@@ -102,7 +101,7 @@ pub(crate) struct Ready {
 impl Ready {
     /// The frame that this partition needs no more once this is handed over.
     pub(crate) fn finished_frame(&self) -> Option<FrameId> {
-        self.frame.filter(|_| self.finishes_frame)
+        self.finishes_frame.then_some(self.frame)
     }
 }
 
@@ -332,12 +331,6 @@ impl Fetching {
                 None
             }
         }
-    }
-
-    /// Takes back what was handed over last and not used.
-    pub(crate) fn unread(&mut self, ready: Ready) {
-        self.position = ready.batch.start();
-        self.ready.push_front(ready);
     }
 
     /// Bytes that are decoded and not handed over.

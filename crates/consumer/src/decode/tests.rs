@@ -293,7 +293,7 @@ async fn the_task_goes_on_with_other_partitions_after_a_panic_which_is_told() {
     let _task = shared.client.env().spawn(run(shared.clone(), |config| Touchy(Decoder::configured(config))));
     let mut told = Vec::new();
     while told.len() < 2 {
-        told.push(match std::future::poll_fn(|cx| shared.poll_delivery(cx)).await {
+        told.push(match std::future::poll_fn(|cx| shared.poll_delivery(cx, usize::MAX)).await {
             Delivery::Error(error) => error.to_string(),
             Delivery::Batch { batch, .. } => format!("{}: {:?}", batch.topic_partition(), offsets(&batch)),
         });

@@ -16,6 +16,9 @@
 //! Every entry into `Resetting`, `Validating`, `Fetching` or `Failing` from outside takes a new generation: what was fetched for
 //! an older one is not delivered. Java: `SubscriptionState.FetchStates`, whose `INITIALIZING` waits for a committed offset and
 //! belongs to groups.
+//!
+//! What the application had of a batch and gave back is beside the state and comes before it: brokers may move the state on, but
+//! only a seek takes back what was handed over in part.
 
 mod question;
 #[cfg(test)]
@@ -31,6 +34,7 @@ use milena_protocol::{Uuid, planted};
 use super::fetching::{Buffers, Fetching, Lane};
 use super::position::Position;
 use super::reset::{OffsetLookup, OffsetReset};
+use crate::batch::RecordBatch;
 use crate::error::RecvError;
 use question::Attempt;
 
@@ -59,6 +63,10 @@ pub(crate) struct Partition {
     name: TopicPartition,
     policy: OffsetReset,
     generation: Generation,
+    /// Since the application last moved the partition. What was handed over before is not taken back.
+    moved_at: Generation,
+    /// What the application gave back of the last batch: it comes next.
+    unread: Option<RecordBatch>,
     paused: bool,
     leader: Option<Leader>,
     topic_id: Uuid,
@@ -141,6 +149,8 @@ impl Partition {
             name,
             policy,
             generation,
+            moved_at: generation,
+            unread: None,
             paused: false,
             leader: None,
             topic_id: Uuid::ZERO,
@@ -190,6 +200,11 @@ impl Partition {
 
     /// Where the application is, if that is known.
     pub(crate) fn position(&self) -> Option<Position> {
+        self.unread.as_ref().map(RecordBatch::start).or_else(|| self.position_of_state())
+    }
+
+    /// Where what was not handed over yet begins.
+    fn position_of_state(&self) -> Option<Position> {
         match &self.state {
             State::Fetching(fetching) => Some(fetching.position()),
             State::Validating { position, .. } => Some(*position),
@@ -202,7 +217,7 @@ impl Partition {
     /// The position, if brokers are being asked about it.
     fn position_in_use(&self) -> Option<Position> {
         match &self.state {
-            State::Fetching(_) | State::Validating { .. } => self.position(),
+            State::Fetching(_) | State::Validating { .. } => self.position_of_state(),
             State::Resetting { .. } | State::Failing { .. } | State::Failed { .. } => None,
         }
     }
@@ -225,11 +240,35 @@ impl Partition {
         {
             return Buffers::default();
         }
+        self.forget_unread(generation);
         self.enter(State::Fetching(Fetching::new(position)), generation)
     }
 
     pub(crate) fn reset_to(&mut self, lookup: OffsetLookup, generation: Generation) -> Buffers {
+        self.forget_unread(generation);
         self.enter(State::resetting(lookup), generation)
+    }
+
+    /// The application goes on elsewhere.
+    fn forget_unread(&mut self, generation: Generation) {
+        self.moved_at = generation;
+        self.unread = None;
+    }
+
+    /// Takes back what the application did not use of the last batch, unless it has moved the partition since.
+    pub(crate) fn put_back(&mut self, batch: RecordBatch) {
+        if batch.generation() >= self.moved_at && !batch.is_empty() {
+            debug_assert!(self.unread.is_none(), "what was given back is handed over before anything else");
+            self.unread = Some(batch);
+        }
+    }
+
+    pub(crate) fn has_unread(&self) -> bool {
+        self.unread.is_some()
+    }
+
+    pub(crate) fn take_unread(&mut self) -> Option<RecordBatch> {
+        self.unread.take()
     }
 
     /// Tries once more after an error. True if there was one, and something to try.
@@ -276,7 +315,10 @@ impl Partition {
                 let fetched_until = fetching.fetched_until();
                 self.enter(State::Fetching(Fetching::new(fetched_until)), generation)
             }
-            State::Fetching(fetching) => self.seek(fetching.position(), generation),
+            State::Fetching(fetching) => {
+                let position = fetching.position();
+                self.enter(State::Fetching(Fetching::new(position)), generation)
+            }
             _ => Buffers::default(),
         }
     }
@@ -393,13 +435,14 @@ impl Partition {
         let position = fetching.position();
         if fetching.has_buffers() {
             // What is buffered may be what was cut off. The broker will judge the position by itself.
-            return self.seek(position, generation);
+            return self.enter(State::Fetching(Fetching::new(position)), generation);
         }
         if end.offset < position.offset {
             return self.truncated(Some(end), generation);
         }
         // Nothing before the position is missing, so that Java goes on too; the epoch of the record before it is another one now.
-        self.seek(Position { leader_epoch: end.leader_epoch, ..position }, generation)
+        let position = Position { leader_epoch: end.leader_epoch, ..position };
+        self.enter(State::Fetching(Fetching::new(position)), generation)
     }
 
     fn enter(&mut self, state: State, generation: Generation) -> Buffers {

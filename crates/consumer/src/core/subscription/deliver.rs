@@ -10,9 +10,6 @@ use crate::core::fetching::{Buffered, Next, Ready};
 use crate::core::partition::{Generation, Partition};
 use crate::error::RecvError;
 
-/// Stands for the broker in the budget where the application gave bytes back.
-const UNREAD: i32 = -1;
-
 /// Batches for the decoder.
 #[derive(Debug)]
 pub(crate) struct DecodeJob {
@@ -116,7 +113,7 @@ impl Subscription {
             charged_bytes: batch.buffer_bytes(),
             node_id,
             received_bytes,
-            frame: Some(frame),
+            frame,
             finishes_frame: rest.is_none(),
             batch,
         };
@@ -150,26 +147,32 @@ impl Subscription {
         self.wake_waiting_nodes();
     }
 
-    /// What comes next for the application. The position is after it from now on, and its memory is the application's.
-    pub(crate) fn poll_delivery(&mut self) -> Option<Delivery> {
+    /// What comes next for the application, at most so many records. The position is after it from now on, and its memory is the
+    /// application's.
+    pub(crate) fn poll_delivery(&mut self, records_max: usize) -> Option<Delivery> {
         if let Some(error) = self.errors.pop_front() {
             return Some(Delivery::Error(error));
         }
         while let Some(name) = self.ready.pop() {
-            if let Some(delivery) = self.poll_partition(&name) {
+            if let Some(delivery) = self.poll_partition(&name, records_max) {
                 return Some(delivery);
             }
         }
         None
     }
 
-    fn poll_partition(&mut self, name: &TopicPartition) -> Option<Delivery> {
+    fn poll_partition(&mut self, name: &TopicPartition, records_max: usize) -> Option<Delivery> {
         loop {
             let partition = self.partitions.get_mut(name)?;
+            let paused = partition.is_paused();
+            if !paused && let Some(batch) = partition.take_unread() {
+                self.after_transition(name);
+                return Some(self.deliver(batch, records_max));
+            }
             if let Some(error) = partition.take_error() {
                 return Some(Delivery::Error(error));
             }
-            if partition.is_paused() {
+            if paused {
                 return None;
             }
             match partition.fetching_mut()?.pop()? {
@@ -181,12 +184,20 @@ impl Subscription {
                     let batch = self.hand_over(ready);
                     self.after_transition(name);
                     if !batch.is_empty() {
-                        let (lag, lead) = (self.lag(name), self.lead(name));
-                        return Some(Delivery::Batch { batch, lag, lead });
+                        return Some(self.deliver(batch, records_max));
                     }
                 }
             }
         }
+    }
+
+    fn deliver(&mut self, mut batch: RecordBatch, records_max: usize) -> Delivery {
+        if let Some(rest) = batch.split_off(records_max.max(1)) {
+            self.unread(rest);
+        }
+        let name = batch.topic_partition();
+        let (lag, lead) = (self.lag(name), self.lead(name));
+        Delivery::Batch { batch, lag, lead }
     }
 
     fn hand_over(&mut self, ready: Ready) -> RecordBatch {
@@ -194,10 +205,8 @@ impl Subscription {
         self.ready_bytes -= ready.size_bytes;
         self.effects.decoder |= decoding_paused && self.ready_bytes < self.config.decode_ahead_bytes;
         self.budget.release(ready.node_id, ready.charged_bytes);
-        if let Some(frame) = ready.frame {
-            let topic = &ready.batch.topic_partition().topic;
-            self.budget.count_consumed(frame, topic, ready.batch.len(), ready.received_bytes);
-        }
+        let topic = &ready.batch.topic_partition().topic;
+        self.budget.count_consumed(ready.frame, topic, ready.batch.len(), ready.received_bytes);
         if let Some(frame) = ready.finished_frame() {
             self.finish_part(frame);
         }
@@ -205,36 +214,17 @@ impl Subscription {
         ready.batch
     }
 
-    /// Takes back what of a batch was not used; it comes first when its partition's turn comes. Nothing happens if the partition
-    /// has been moved since.
+    /// Takes back what of a batch was not used; it comes first when its partition's turn comes, whatever brokers said of the
+    /// partition meanwhile. It is passed over if the application has moved the partition since.
+    ///
+    /// Its memory stays the application's: at most one batch of each partition.
     pub(crate) fn unread(&mut self, batch: RecordBatch) {
         let name = batch.topic_partition().clone();
-        let partition = self.partitions.get_mut(&name);
-        let Some(partition) = partition.filter(|partition| partition.generation() == batch.generation())
-        else {
-            return;
-        };
-        let paused = partition.is_paused();
-        let Some(fetching) = partition.fetching_mut() else { return };
-        // Its memory was the application's meanwhile.
-        let size_bytes = batch.size_bytes();
-        let charged_bytes = size_bytes.max(batch.buffer_bytes());
-        self.budget.charge(UNREAD, charged_bytes);
-        let ready = Ready {
-            size_bytes,
-            charged_bytes,
-            received_bytes: 0,
-            node_id: UNREAD,
-            frame: None,
-            finishes_frame: false,
-            batch,
-        };
-        if !paused {
-            self.ready_bytes += size_bytes;
-        }
-        fetching.unread(ready);
-        if !paused {
+        let Some(partition) = self.partitions.get_mut(&name) else { return };
+        partition.put_back(batch);
+        if partition.has_unread() && !partition.is_paused() {
             self.ready.push_front(&name);
+            self.effects.application = true;
         }
     }
 }

@@ -157,7 +157,7 @@ impl Subscription {
         (targets, wake_at)
     }
 
-    fn validate(&mut self, name: &TopicPartition) {
+    pub(super) fn validate(&mut self, name: &TopicPartition) {
         let generation = self.next_generation();
         let Some(partition) = self.partitions.get_mut(name) else { return };
         let paused = partition.is_paused();

@@ -325,7 +325,8 @@ impl Subscription {
         if has_undecoded && self.undecoded.push(name) {
             self.effects.decoder = true;
         }
-        let has_next = !paused && fetching.is_some_and(|fetching| fetching.has_next());
+        let has_next =
+            !paused && (partition.has_unread() || fetching.is_some_and(|fetching| fetching.has_next()));
         if (has_next || partition.has_error()) && self.ready.push(name) {
             self.effects.application = true;
         }

@@ -4,7 +4,9 @@ use proptest::prelude::*;
 
 use super::super::*;
 use super::world::*;
+use crate::batch::RecordBatch;
 use crate::core::aborted::AbortedTransaction;
+use crate::core::partition::EpochChecks;
 use crate::testing::{LogBatch, marker};
 use milena_protocol::ErrorCode;
 use milena_records::Compression;
@@ -85,6 +87,7 @@ enum Step {
     Send(i32),
     Answer(i32),
     AnswerWithError(i32, i32, usize),
+    AnswerWithAnotherEpoch(i32),
     Lose(i32),
     Decode,
     FinishDecoding,
@@ -92,11 +95,17 @@ enum Step {
     AnswerQuestion,
     Take,
     TakeSome(usize),
+    /// Uses so many records of what comes next, and keeps the rest for later.
+    Hold(usize),
+    /// Gives the rest back.
+    GiveBack,
     Seek(i32, i64),
     SeekToBeginning(i32),
     Pause(i32),
     Resume(i32),
     MoveLeader(i32, i32),
+    /// Has a position compared with the leader's log.
+    Validate(i32),
     Time,
 }
 
@@ -117,6 +126,7 @@ fn step() -> impl Strategy<Value = Step> {
         6 => node().prop_map(Step::Send),
         6 => node().prop_map(Step::Answer),
         1 => (node(), partition(), 0..TRANSIENT.len()).prop_map(|(n, p, e)| Step::AnswerWithError(n, p, e)),
+        1 => node().prop_map(Step::AnswerWithAnotherEpoch),
         1 => node().prop_map(Step::Lose),
         5 => Just(Step::Decode),
         5 => Just(Step::FinishDecoding),
@@ -124,11 +134,14 @@ fn step() -> impl Strategy<Value = Step> {
         2 => Just(Step::AnswerQuestion),
         5 => Just(Step::Take),
         2 => (1..3usize).prop_map(Step::TakeSome),
+        4 => (1..3usize).prop_map(Step::Hold),
+        3 => Just(Step::GiveBack),
         1 => (partition(), 0..40i64).prop_map(|(p, o)| Step::Seek(p, o)),
         1 => partition().prop_map(Step::SeekToBeginning),
         1 => partition().prop_map(Step::Pause),
         2 => partition().prop_map(Step::Resume),
         1 => (partition(), node()).prop_map(|(p, n)| Step::MoveLeader(p, n)),
+        2 => partition().prop_map(Step::Validate),
         1 => Just(Step::Time),
     ]
 }
@@ -139,12 +152,16 @@ struct Model {
     expected: BTreeMap<TopicPartition, i64>,
     /// Partitions that were sent out of range, and do not know yet where they are.
     lost: BTreeSet<TopicPartition>,
+    /// What the application has had a part of.
+    held: Option<RecordBatch>,
 }
 
 impl Model {
-    fn new(logs: BTreeMap<TopicPartition, Log>, config: SubscriptionConfig) -> Self {
+    fn new(logs: BTreeMap<TopicPartition, Log>, config: SubscriptionConfig, checks: EpochChecks) -> Self {
         let expected = logs.keys().map(|name| (name.clone(), 0)).collect();
-        Self { world: World::new(config, logs), expected, lost: BTreeSet::new() }
+        let mut world = World::new(config, logs);
+        world.checks = checks;
+        Self { world, expected, lost: BTreeSet::new(), held: None }
     }
 
     fn perform(&mut self, step: Step) {
@@ -155,23 +172,16 @@ impl Model {
             Step::AnswerWithError(node, partition, error) => {
                 world.answer(node, |name| (name.partition == partition).then_some(TRANSIENT[error]));
             }
+            Step::AnswerWithAnotherEpoch(node) => world.answer_with_another_epoch(node),
             Step::Lose(node) => world.lose(node),
             Step::Decode => _ = world.decode(),
             Step::FinishDecoding => _ = world.finish_decoding(),
             Step::Ask => world.ask(),
             Step::AnswerQuestion => _ = world.answer_question(),
-            Step::Take => {
-                let delivery = world.take();
-                self.check(delivery);
-            }
-            Step::TakeSome(count) => {
-                if let Some(Delivery::Batch { mut batch, .. }) = world.take() {
-                    if let Some(rest) = batch.split_off(count) {
-                        world.subscription.unread(rest);
-                    }
-                    self.check(Some(Delivery::Batch { batch, lag: None, lead: None }));
-                }
-            }
+            Step::Take => self.take(usize::MAX),
+            Step::TakeSome(count) => self.take(count),
+            Step::Hold(count) => self.hold(count),
+            Step::GiveBack => self.give_back(),
             Step::Seek(partition, offset) => {
                 world.subscription.seek(&tp(partition), Seek::To(Position::new(offset))).unwrap();
                 // Beyond the end the policy says: earliest.
@@ -181,13 +191,18 @@ impl Model {
                 if !in_log {
                     self.lost.insert(tp(partition));
                 }
+                self.give_back_of(partition);
             }
             Step::SeekToBeginning(partition) => {
                 world.subscription.seek(&tp(partition), Seek::Lookup(OffsetLookup::Earliest)).unwrap();
                 self.expected.insert(tp(partition), 0);
                 self.lost.remove(&tp(partition));
+                self.give_back_of(partition);
             }
-            Step::Pause(partition) => world.subscription.pause(&tp(partition)).unwrap(),
+            Step::Pause(partition) => {
+                world.subscription.pause(&tp(partition)).unwrap();
+                self.give_back_of(partition);
+            }
             Step::Resume(partition) => world.subscription.resume(&tp(partition)).unwrap(),
             Step::MoveLeader(partition, node) => {
                 let log = world.logs.get_mut(&tp(partition)).unwrap();
@@ -195,10 +210,17 @@ impl Model {
                 log.leader_epoch += 1;
                 world.publish_metadata();
             }
+            // Beyond its end a log would be found truncated, rather than the position out of range.
+            Step::Validate(partition) if self.lost.contains(&tp(partition)) => {}
+            Step::Validate(partition) => world.subscription.validate(&tp(partition)),
             Step::Time => world.now += std::time::Duration::from_secs(2),
         }
         for (name, expected) in &self.expected {
-            let position = self.world.subscription.position(name).unwrap();
+            let held = self.held.as_ref().filter(|held| held.topic_partition() == name);
+            let position = match held {
+                Some(held) => Some(held.start()),
+                None => self.world.subscription.position(name).unwrap(),
+            };
             // It may be further on by what is not shown to anybody.
             let visible = &self.world.logs[name].visible;
             let is_right = position.is_none_or(|position| {
@@ -206,6 +228,39 @@ impl Model {
                     && !visible.iter().any(|offset| (*expected..position.offset).contains(offset))
             });
             assert!(is_right || self.lost.contains(name), "{name}: {position:?}, not {expected}");
+        }
+    }
+
+    /// What is held comes before anything else.
+    fn take(&mut self, count: usize) {
+        let delivery = match self.held.take() {
+            Some(mut held) => {
+                self.held = held.split_off(count);
+                Some(Delivery::Batch { batch: held, lag: None, lead: None })
+            }
+            None => self.world.take_some(count),
+        };
+        self.check(delivery);
+    }
+
+    fn hold(&mut self, count: usize) {
+        if self.held.is_none()
+            && let Some(Delivery::Batch { mut batch, lag, lead }) = self.world.take()
+        {
+            self.held = batch.split_off(count);
+            self.check(Some(Delivery::Batch { batch, lag, lead }));
+        }
+    }
+
+    fn give_back(&mut self) {
+        if let Some(held) = self.held.take() {
+            self.world.subscription.unread(held);
+        }
+    }
+
+    fn give_back_of(&mut self, partition: i32) {
+        if self.held.as_ref().is_some_and(|held| held.partition() == partition) {
+            self.give_back();
         }
     }
 
@@ -244,6 +299,7 @@ impl Model {
 
     /// With everything healed, all that is left arrives: first of the partitions that are not paused, then of the others.
     fn finish(mut self) {
+        self.give_back();
         self.settle();
         for partition in 0..PARTITIONS {
             self.world.subscription.resume(&tp(partition)).unwrap();
@@ -263,6 +319,7 @@ proptest! {
     fn every_visible_record_is_handed_over_once_and_in_order(
         entries in prop::collection::vec(prop::collection::vec(entry(), 1..8), PARTITIONS as usize),
         read_committed in any::<bool>(),
+        checks in prop_oneof![Just(EpochChecks::InFetch), Just(EpochChecks::BeforeFetch)],
         prefetch_bytes in prop_oneof![Just(600usize), Just(64 << 20)],
         steps in prop::collection::vec(step(), 0..200),
     ) {
@@ -273,7 +330,7 @@ proptest! {
         });
         let logs = logs.collect();
         let config = SubscriptionConfig { isolation_level, prefetch_bytes, partition_fetch_bytes_max: 300, ..config() };
-        let mut model = Model::new(logs, config);
+        let mut model = Model::new(logs, config, checks);
         for step in steps {
             model.perform(step);
         }

@@ -88,6 +88,29 @@ fn a_seek_is_not_undone_by_what_recv_gives_back() {
 }
 
 #[test]
+fn what_was_handed_over_in_part_outlives_the_log_that_it_came_from() {
+    let mut world = at_start(OffsetReset::Earliest, 1);
+    let Some(Delivery::Batch { mut batch, .. }) = world.settle() else { panic!("no records") };
+    let rest = batch.split_off(4).unwrap();
+    // Retention removes what is up to 20.
+    let mut later = log(1, 3);
+    later.start_offset = 20;
+    later.batches.drain(..2);
+    world.logs.insert(tp(0), later);
+    for _ in 0..10 {
+        world.ask();
+        world.answer_question();
+        world.send(1);
+        world.answer(1, |_| None);
+    }
+    assert_eq!(position(&world, 0), Some(20), "the policy moved it");
+    world.subscription.unread(rest);
+    assert_eq!(position(&world, 0), Some(4));
+    assert_eq!(world.settle_batch(), (0, (4..10).collect()));
+    assert_eq!(world.settle_batch(), (0, (20..30).collect()));
+}
+
+#[test]
 fn a_seek_is_not_undone_by_a_lookup_that_was_asked_before() {
     let mut world = world([log(1, 3)]);
     world.ask();
@@ -357,7 +380,9 @@ fn an_error_of_a_broker_is_told_once_until_it_works_again() {
     assert_eq!(world.settle_error(), told);
     assert!(matches!(world.settle(), Some(Delivery::Batch { .. })));
     world.subscription.handle_broker_failure(1, &error, world.now, UNIT_RANDOM);
-    assert!(matches!(world.subscription.poll_delivery(), Some(Delivery::Error(error)) if error == told));
+    assert!(
+        matches!(world.subscription.poll_delivery(usize::MAX), Some(Delivery::Error(error)) if error == told)
+    );
 }
 
 #[test]
@@ -663,7 +688,7 @@ fn a_pause_keeps_what_is_buffered() {
     world.send(1);
     world.answer(1, |_| None);
     world.subscription.pause(&tp(0)).unwrap();
-    assert!(world.subscription.poll_delivery().is_none());
+    assert!(world.subscription.poll_delivery(usize::MAX).is_none());
     assert!(!world.decode(), "nothing of it is decoded meanwhile");
     world.subscription.resume(&tp(0)).unwrap();
     assert!(world.decode(), "without another fetch");

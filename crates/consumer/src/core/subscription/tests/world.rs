@@ -280,6 +280,29 @@ impl World {
         true
     }
 
+    /// Answers the oldest flight of a broker: its log has another epoch there, and is as long. (Fetch 12.)
+    pub(super) fn answer_with_another_epoch(&mut self, node_id: i32) {
+        let Some(at) = self.flights.iter().position(|flight| flight.node_id == node_id) else { return };
+        let Flight { plan, .. } = self.flights.remove(at);
+        // Beyond its end it says something else.
+        let in_log =
+            plan.targets.iter().filter(|(name, target)| target.fetch_offset <= self.logs[name].end_offset());
+        let answers = in_log.map(|(name, _)| {
+            let log = &self.logs[name];
+            let end = Position::new(log.end_offset()).with_leader_epoch(log.leader_epoch);
+            PartitionAnswer {
+                partition: name.clone(),
+                error: ErrorCode::None,
+                watermarks: Watermarks::default(),
+                diverging: Some(end),
+                preferred_read_replica: None,
+                data: None,
+            }
+        });
+        let answers = answers.collect();
+        self.subscription.handle_fetched(node_id, &plan, answers, 0, self.now, UNIT_RANDOM);
+    }
+
     /// Answers the oldest flight of a broker with these bytes for these partitions, whatever was asked for.
     pub(super) fn answer_with(&mut self, node_id: i32, parts: &[(TopicPartition, Bytes)]) {
         let at = self.flights.iter().position(|flight| flight.node_id == node_id).unwrap();
@@ -381,7 +404,12 @@ impl World {
 
     /// The application asks for something.
     pub(super) fn take(&mut self) -> Option<Delivery> {
-        let delivery = self.subscription.poll_delivery();
+        self.take_some(usize::MAX)
+    }
+
+    /// The application asks for so many records at most.
+    pub(super) fn take_some(&mut self, records_max: usize) -> Option<Delivery> {
+        let delivery = self.subscription.poll_delivery(records_max);
         self.wake();
         self.awake.application = delivery.is_some();
         delivery
