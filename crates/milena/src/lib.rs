@@ -38,6 +38,7 @@
 //! | `future.get()`, the delivery callback | `.await?` on the [`Delivery`], or [`Delivery::on_completion`] |
 //! | `producer.flush()`, `close()` | [`Producer::flush`], [`Producer::close`] |
 //! | `value_serializer=lambda v: json.dumps(v)..` | [`typed::TypedProducer`] with [`serdes::Json`] |
+//! | `value_deserializer=json.loads` | [`typed::TypedReader`] with [`serdes::Json`] |
 //! | `KafkaConsumer()`, `assign`, `seek` | [`Kafka::consumer`]`().build().await?`, [`Consumer::assign`], [`Consumer::seek`] |
 //! | `for message in consumer` | [`Consumer::recv`], [`Consumer::stream`], or batch by batch [`Consumer::next`] |
 //! | `consumer.poll(timeout_ms, max_records)` | [`Consumer::poll`] |
