@@ -70,10 +70,14 @@ mod real_kafka_java {
     }
 }
 
-mod real_kafka_with_python {
+mod real_kafka_control {
     use super::*;
 
-    peers!(librdkafka Librdkafka, kafka_python KafkaPython);
+    mod with_python {
+        use super::*;
+
+        peers!(librdkafka Librdkafka, kafka_python KafkaPython);
+    }
 }
 
 async fn milena_writes(target: &Target, peer: PeerKind) {
