@@ -14,7 +14,8 @@ use crate::partitioner::Partitioning;
 /// Which replicas must have a record before it counts as written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Acks {
-    /// None: it counts once it was handed to the network. No offsets, no retries.
+    /// None: it counts once it was handed to the network. No offsets, and what was lost from there on is not sent again; a batch that the
+    /// connection broke under before all of it was handed over is.
     None,
     /// The leader.
     Leader,

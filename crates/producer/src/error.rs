@@ -60,11 +60,11 @@ pub enum SendError {
         timestamp_ms: i64,
     },
     /// The producer was closed.
-    #[error("the producer is closed")]
+    #[error("the producer is closed; make a new one to send more")]
     Closed,
     /// The producer has failed for good.
     #[error(
-        "the producer has failed for good: {code}; close it, and begin with a new one once the cause is removed"
+        "the producer has failed for good: {code}{}; close it, and begin with a new one once the cause is removed", remedy(*.code)
     )]
     Fatal {
         /// Why.
@@ -80,6 +80,20 @@ pub enum SendError {
         /// What the panic said.
         message: String,
     },
+}
+
+/// What removes the cause of a failure for good, where that is known.
+fn remedy(code: ErrorCode) -> &'static str {
+    match code {
+        // Kafka: `KafkaApis.handleInitProducerIdRequest`.
+        ErrorCode::ClusterAuthorizationFailed => {
+            " (InitProducerId: grant IdempotentWrite on the cluster, or Write on a topic, or turn enable_idempotence off)"
+        }
+        ErrorCode::UnsupportedVersion => {
+            " (InitProducerId: the brokers are older than 0.11; turn enable_idempotence off)"
+        }
+        _ => "",
+    }
 }
 
 impl SendError {
@@ -125,6 +139,17 @@ pub enum DeliveryErrorKind {
     TooLarge {
         /// The size of the batch that was refused.
         batch_bytes: usize,
+    },
+    /// The broker refuses a batch of several records as too large, and it could not be split: parts of what may have been written whole
+    /// would not be recognised.
+    #[error(
+        "a batch of {batch_bytes} bytes with {records} records is too large for the broker; lower batch_size, or raise max.message.bytes on the topic"
+    )]
+    BatchTooLarge {
+        /// The size of the batch that was refused.
+        batch_bytes: usize,
+        /// How many records it has.
+        records: u32,
     },
     /// The broker found fault with another record of the same batch.
     #[error("not written, because another record of its batch is invalid; send it again")]
@@ -210,6 +235,7 @@ impl DeliveryError {
             DeliveryErrorKind::Broker { code, .. } => code.is_retriable(),
             DeliveryErrorKind::OtherRecordInvalid
             | DeliveryErrorKind::Abandoned
+            | DeliveryErrorKind::BatchTooLarge { .. }
             | DeliveryErrorKind::Timeout { .. }
             | DeliveryErrorKind::RetriesExhausted { .. } => true,
             DeliveryErrorKind::TooLarge { .. }
@@ -237,4 +263,19 @@ pub enum ConfigError {
     /// Two settings contradict each other, or one is out of range.
     #[error("{0}")]
     Invalid(String),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_for_good_says_what_to_do_next() {
+        let text = |code| SendError::Fatal { code }.to_string();
+        assert!(
+            text(ErrorCode::ClusterAuthorizationFailed).contains("InitProducerId: grant IdempotentWrite")
+        );
+        assert!(text(ErrorCode::UnsupportedVersion).contains("turn enable_idempotence off"));
+        assert!(SendError::Closed.to_string().contains("make a new one"));
+    }
 }

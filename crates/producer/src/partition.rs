@@ -1,5 +1,7 @@
 //! One partition: the open batch that records are encoded into, the queue behind it, and who sends it.
 
+use std::ops::{Deref, DerefMut};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -44,6 +46,35 @@ pub(crate) struct PartitionState {
     pub(crate) used_at: Option<Instant>,
     /// Records appended since the beginning: the name of the next batch.
     next_record: u64,
+    /// Promises of batches that a panic interrupted. Dropping them tells their deliveries, and so runs user code: not under the lock.
+    abandoned: Vec<Promise>,
+}
+
+/// A partition's locked state. What a panic abandoned under the lock is told once the lock is released.
+pub(crate) struct Locked<'a> {
+    // Fields are dropped in this order.
+    state: MutexGuard<'a, PartitionState>,
+    to_tell: Vec<Promise>,
+}
+
+impl Deref for Locked<'_> {
+    type Target = PartitionState;
+
+    fn deref(&self) -> &PartitionState {
+        &self.state
+    }
+}
+
+impl DerefMut for Locked<'_> {
+    fn deref_mut(&mut self) -> &mut PartitionState {
+        &mut self.state
+    }
+}
+
+impl Drop for Locked<'_> {
+    fn drop(&mut self) {
+        self.to_tell = std::mem::take(&mut self.state.abandoned);
+    }
 }
 
 /// A batch that takes records.
@@ -116,12 +147,14 @@ impl Partition {
             is_ended: false,
             used_at: None,
             next_record: 0,
+            abandoned: Vec::new(),
         };
         Self { topic_partition, wire_topic, state: Mutex::new(state), queued_batches: AtomicU32::new(0) }
     }
 
-    pub(crate) fn lock(&self) -> MutexGuard<'_, PartitionState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn lock(&self) -> Locked<'_> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        Locked { state, to_tell: Vec::new() }
     }
 
     pub(crate) fn queued_batches(&self) -> u32 {
@@ -195,9 +228,17 @@ impl Partition {
         } = open;
         let uncompressed_bytes = builder.size();
         let mut scratch = rules.memory.take_scratch();
-        let sealed = builder
-            .seal(rules.codec, &mut scratch)
-            .expect("the producer's construction checked that the codec is part of this build");
+        let sealing = catch_unwind(AssertUnwindSafe(|| {
+            (builder.seal(rules.codec, &mut scratch))
+                .expect("the producer's construction checked that the codec is part of this build")
+        }));
+        let sealed = match sealing {
+            Ok(sealed) => sealed,
+            Err(panic) => {
+                state.abandoned.push(promise);
+                resume_unwind(panic);
+            }
+        };
         rules.memory.give_scratch(scratch, uncompressed_bytes);
         promise.seal(sealed.record_count());
         rules.backlog.add(sealed.encoded_len());
@@ -289,5 +330,31 @@ impl PartitionState {
     pub(crate) fn next_deadline(&self, delivery_timeout: Duration) -> Option<Instant> {
         let open = self.open.as_ref().map(|open| open.opened_at + delivery_timeout);
         [self.queue.next_deadline(), open].into_iter().flatten().min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use milena_client::Backoff;
+
+    use super::*;
+
+    #[test]
+    fn what_a_panic_abandons_is_told_without_the_lock() {
+        let name = TopicPartition::new("t", 0);
+        let backoff = Backoff::new(Duration::ZERO, Duration::ZERO);
+        let config =
+            QueueConfig { idempotent: true, in_flight_max: 5, retries_max: 1, retry_backoff: backoff };
+        let partition = Arc::new(Partition::new(name.clone(), "t".into(), config));
+        let promise = BatchDelivery::begin(name);
+        let (told, heard) = std::sync::mpsc::channel();
+        let seen = partition.clone();
+        promise.delivery().delivery(0, 0).on_completion(move |result| {
+            let _ = told.send((result.is_err(), seen.state.try_lock().is_ok()));
+        });
+        let mut state = partition.lock();
+        state.abandoned.push(promise);
+        drop(state);
+        assert_eq!(heard.try_recv(), Ok((true, true)), "failed, and unlocked");
     }
 }

@@ -128,7 +128,8 @@ impl Producer {
     /// As [`flush`](Self::flush); records that the deadline cut off are among them.
     ///
     /// # Cancel safety
-    /// A dropped close leaves a producer that accepts nothing and goes on sending what it has.
+    /// A dropped close leaves a producer that accepts nothing and goes on sending what it has, as long as other clones of it are held.
+    /// With the last one, which this may be, it ends, and what is not acknowledged fails.
     pub async fn close(self, timeout: Duration) -> Result<(), FlushError> {
         let shared = &self.inner.shared;
         let deadline = shared.env().deadline_after(timeout);

@@ -103,6 +103,12 @@ impl<'a> Record<'a> {
         self
     }
 
+    /// The record with the name of the topic that it goes to.
+    pub(crate) fn for_topic(mut self, topic: &'a str) -> Self {
+        self.topic = topic;
+        self
+    }
+
     /// The topic that the record goes to; empty for one from [`new`](Self::new).
     pub fn topic(&self) -> &'a str {
         self.topic

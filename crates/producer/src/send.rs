@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use milena_client::metadata::TopicError;
 use milena_client::metrics::ProducerOperation;
 use milena_protocol::planted;
 use milena_records::{BatchBuilder, RecordParts};
@@ -29,6 +30,8 @@ pub(crate) async fn send(
     if shared.config.interceptors.is_empty() {
         return admit(shared, topic, &record).await;
     }
+    // That of a topic's own handle comes without a name.
+    let record = record.for_topic(&topic.name);
     let mut added = AddedHeaders::default();
     for interceptor in &shared.config.interceptors {
         call_user_code("an interceptor", || interceptor.on_send(&record, &mut added));
@@ -311,7 +314,8 @@ pub(crate) async fn wait_for_partitions(
     result
 }
 
-/// Partitions may have been added: asks once more for the metadata.
+/// Partitions may have been added, or be about to be: asks for the metadata again until they are known (Kafka:
+/// `KafkaProducer.waitOnMetadata`).
 async fn wait_for_partition<'a>(
     shared: &Arc<Shared>,
     topic: &'a Arc<Topic>,
@@ -329,15 +333,30 @@ async fn wait_for_partition<'a>(
     let began = shared.env().now();
     let until = patience.until(shared);
     let metadata = shared.client.metadata();
-    let asked = metadata.version();
-    metadata.request_update();
-    let answered = shared.env().timeout_at(until, metadata.changed_since(asked));
-    shared.unless_closed(answered).await?;
-    if shared.route(topic) == Routed::Ended {
-        return Err(shared.end_error());
-    }
+    let mut answers = 0;
+    let known = async {
+        loop {
+            let asked = metadata.version();
+            metadata.request_update();
+            metadata.changed_since(asked).await;
+            answers += 1;
+            if shared.route(topic) == Routed::Ended {
+                return Err(shared.end_error());
+            }
+            if let Some(partition) = topic.partition(index) {
+                return Ok(partition);
+            }
+            let wait = shared.config.retry_backoff.delay(answers, shared.env().random_unit());
+            shared.env().sleep(wait).await;
+        }
+    };
+    let result = shared.unless_closed(shared.env().timeout_at(until, known)).await;
     shared.numbers.waited(ProducerOperation::MetadataWait, began);
-    topic.partition(index).ok_or_else(unknown)
+    match result? {
+        Some(result) => result,
+        None if answers > 0 => Err(unknown()),
+        None => Err(TopicError::Timeout { topic: topic.name.to_string(), code: None, failure: None }.into()),
+    }
 }
 
 #[cfg(test)]

@@ -130,7 +130,9 @@ impl Shared {
         if planted("unobserved_failure_is_not_counted") {
             return;
         }
-        let first = || DeliveryError::of_record(name.clone(), failure, 0);
+        // The records that the broker blamed tell the cause, the others only that there is one.
+        let index = failure.blamed.first().map_or(0, |(index, _)| *index);
+        let first = || DeliveryError::of_record(name.clone(), failure, index);
         lock(&self.unobserved)
             .get_or_insert_with(|| FlushError { failed_records: 0, first: first() })
             .failed_records += records;

@@ -165,7 +165,8 @@ pub(crate) async fn a_batch_over_the_topics_limit_is_split(context: &Context) {
 
 pub(crate) async fn an_unknown_partition_is_refused(context: &Context) {
     let topic = context.topic("unknown-partition", 2, &[]).await;
-    let producer = context.producer().await;
+    // It might be added as long as that.
+    let producer = context.kafka.producer().max_block(Duration::from_secs(1)).build().await.unwrap();
     let error = producer.send(Record::to(&topic).partition(2).value("x")).await.unwrap_err();
     assert!(matches!(error, SendError::UnknownPartition { partition: 2, partition_count: 2, .. }), "{error}");
 }

@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 
 use clock::WallClock;
 use random::Random;
+use tokio::runtime::Handle;
 
 /// Clock, random numbers, connector and spawner of one client; cheap to clone.
 #[derive(Clone)]
@@ -30,6 +31,8 @@ struct Inner {
     wall_clock: WallClock,
     random: Mutex<Random>,
     connector: Arc<dyn Connector>,
+    /// Where tasks run.
+    runtime: Option<Handle>,
 }
 
 impl Env {
@@ -104,13 +107,20 @@ impl Env {
         (self.random_u64() >> 11) as f64 / (1u64 << 53) as f64
     }
 
-    /// Starts a task that lives as long as the returned handle.
+    /// Starts a task that lives as long as the returned handle, on the runtime that the environment was built in: whoever calls this may
+    /// be on another one, which may end earlier.
+    ///
+    /// # Panics
+    /// When the environment was built outside of a runtime and this is called outside of one, too.
     #[expect(clippy::disallowed_methods, reason = "this is the door")]
     pub fn spawn<F>(&self, future: F) -> Task
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        Task::new(tokio::spawn(future))
+        Task::new(match &self.inner.runtime {
+            Some(runtime) => runtime.spawn(future),
+            None => tokio::spawn(future),
+        })
     }
 
     /// The connector that opens this environment's streams.
@@ -159,7 +169,8 @@ impl EnvBuilder {
         self
     }
 
-    /// Finishes the environment.
+    /// Finishes the environment. Its tasks will run on the tokio runtime that this is called in; outside of one, on the runtime of whoever
+    /// starts them.
     #[expect(clippy::disallowed_methods, reason = "this is the door")]
     pub fn build(self) -> Env {
         let wall_clock = match self.virtual_epoch_ms {
@@ -168,7 +179,8 @@ impl EnvBuilder {
         };
         let seed = self.seed.unwrap_or_else(random::seed_from_system);
         let connector = self.connector.unwrap_or_else(|| Arc::new(TcpConnector::default()));
-        Env { inner: Arc::new(Inner { wall_clock, random: Mutex::new(Random::new(seed)), connector }) }
+        let random = Mutex::new(Random::new(seed));
+        Env { inner: Arc::new(Inner { wall_clock, random, connector, runtime: Handle::try_current().ok() }) }
     }
 }
 
@@ -192,5 +204,24 @@ impl Timer {
             sleep.as_mut().reset(deadline);
         }
         sleep.as_mut().poll(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_task_outlives_the_runtime_of_whoever_started_it() {
+        let runtime = || tokio::runtime::Builder::new_current_thread().build().expect("a runtime");
+        let (home, guest) = (runtime(), runtime());
+        let env = home.block_on(async { Env::system() });
+        let (done, told) = tokio::sync::oneshot::channel();
+        let task = guest.block_on(async { env.spawn(async { done.send(()).expect("awaited") }) });
+        drop(guest);
+        home.block_on(async {
+            told.await.expect("it ran");
+            task.join().await;
+        });
     }
 }

@@ -16,7 +16,7 @@ use crate::core::outcome::Attempt;
 use crate::core::queue::{Batch, Verdict};
 use crate::delivery::{BatchFailure, Outcome};
 use crate::error::DeliveryErrorKind;
-use crate::partition::{PartitionState, Payload};
+use crate::partition::{Locked, Payload};
 use crate::sender::request::Sent;
 use crate::shared::Shared;
 
@@ -279,7 +279,7 @@ impl Sent {
     }
 
     /// Lists the partition again if it has more to send.
-    fn unlock_and_go_on(&self, sender: &BrokerSender, mut state: std::sync::MutexGuard<'_, PartitionState>) {
+    fn unlock_and_go_on(&self, sender: &BrokerSender, mut state: Locked<'_>) {
         if state.queue.waiting_len() == 0 && state.open.is_none() {
             return;
         }
@@ -308,7 +308,11 @@ fn failure(shared: &Shared, batch: &Batch<Payload>, attempt: &Attempt, told: &To
             last: Some(last),
         },
         Attempt::Refused(ErrorCode::MessageTooLarge | ErrorCode::RecordListTooLarge) => {
-            DeliveryErrorKind::TooLarge { batch_bytes: batch.sealed.encoded_len() }
+            let (batch_bytes, records) = (batch.sealed.encoded_len(), batch.sealed.record_count());
+            match records {
+                1 => DeliveryErrorKind::TooLarge { batch_bytes },
+                _ => DeliveryErrorKind::BatchTooLarge { batch_bytes, records },
+            }
         }
         Attempt::Refused(code) if !code.is_retriable() => {
             DeliveryErrorKind::Broker { code: *code, message: told.message.clone() }

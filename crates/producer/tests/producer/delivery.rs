@@ -322,6 +322,62 @@ async fn records_arrive_as_they_were_sent() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_flush_tells_the_cause_and_not_that_another_record_had_one() {
+    patiently(async {
+        let topic = milena_broker::TopicSpec::new(TOPIC).config("cleanup.policy", "compact");
+        let world = World::start_with(|_| milena_broker::Cluster::builder().topic(topic), |_| {}).await;
+        for record in
+            [Record::to(TOPIC).partition(0).key("k").value("1"), Record::to(TOPIC).partition(0).value("2")]
+        {
+            drop(world.producer.send(record).await.expect("accepted"));
+        }
+        let error = world.producer.flush().await.expect_err("both failed");
+        assert_eq!(error.failed_records, 2);
+        let kind = &error.first.kind;
+        assert!(matches!(kind, DeliveryErrorKind::Broker { code: ErrorCode::InvalidRecord, .. }), "{error}");
+    })
+    .await;
+}
+
+/// Who sees the names of the topics that records go to.
+#[derive(Default)]
+struct Topics(Mutex<Vec<String>>);
+
+impl ProducerInterceptor for Topics {
+    fn on_send(&self, record: &Record<'_>, _: &mut AddedHeaders) {
+        self.0.lock().expect("no panic").push(record.topic().to_owned());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_interceptor_sees_the_topic_of_a_record_that_goes_through_a_handle() {
+    patiently(async {
+        let topics = Arc::new(Topics::default());
+        let intercept =
+            |config: &mut milena_producer::ProducerConfig| config.interceptors = vec![topics.clone()];
+        let world = World::start_with(|cluster| cluster, intercept).await;
+        let handle = world.producer.topic(TOPIC).await.expect("known");
+        acks(vec![handle.send(Record::new().value("x")).await.expect("accepted")]).await;
+        assert_eq!(*topics.0.lock().expect("no panic"), [TOPIC]);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_close_that_is_dropped_with_the_last_clone_fails_what_is_unsent() {
+    patiently(async {
+        let world = World::start_with(|cluster| cluster, |config| config.linger = secs(60)).await;
+        world.cluster.faults().on(ApiKey::Produce).always().delay_work(secs(5));
+        let delivery = world.send().await;
+        let env = world.env().clone();
+        let closing = world.producer.close(secs(60));
+        assert!(env.timeout_at(env.now() + ms(100), closing).await.is_none());
+        assert_eq!(delivery.await.expect_err("nobody sends it").kind, DeliveryErrorKind::Closed);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_refused_record_is_told_apart_from_the_others_of_its_batch() {
     patiently(async {
         // Only records with a key: the topic is compacted.

@@ -158,6 +158,24 @@ async fn an_offset_that_no_record_can_have_is_not_passed_on() {
     .await;
 }
 
+/// What may have been written whole is not split; that several records were refused together is said.
+#[tokio::test(start_paused = true)]
+async fn a_batch_of_several_records_that_is_too_large_is_not_called_a_record() {
+    patiently(async {
+        let answer = |number, request: &Received| match number {
+            0 => refused(request, ErrorCode::NotLeaderOrFollower),
+            _ => refused(request, ErrorCode::MessageTooLarge),
+        };
+        let script = Script::start(answer, |_| {}).await;
+        let (first, _second) = (script.send(0, b"1").await, script.send(0, b"2").await);
+        let error = first.await.expect_err("refused");
+        let text = error.to_string();
+        assert!(text.contains("with 2 records") && text.contains("lower batch_size"), "{text}");
+        assert!(error.is_retriable() && error.possibly_written());
+    })
+    .await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_answer_that_does_not_decode_ends_the_connection_and_not_the_delivery() {
     patiently(async {

@@ -117,6 +117,38 @@ async fn partitions_that_are_added_are_used() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_send_waits_for_a_partition_that_is_about_to_be_added() {
+    patiently(async {
+        let world = World::start().await;
+        acks(world.send_batch(1).await).await;
+        let asked = world.cluster.requests(ApiKey::Metadata);
+        let adding = async {
+            world.pass(secs(20)).await;
+            add_partitions(&world, 3).await;
+        };
+        let (delivery, ()) =
+            tokio::join!(world.producer.send(Record::to(TOPIC).partition(2).value("x")), adding);
+        delivery.expect("accepted").await.expect("acknowledged");
+        let asked = world.cluster.requests(ApiKey::Metadata) - asked;
+        assert!((5..60).contains(&asked), "asked {asked} times in 20 s");
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_partition_that_nobody_can_be_asked_about_is_not_called_unknown() {
+    patiently(async {
+        let world = World::start().await;
+        acks(world.send_batch(1).await).await;
+        world.cluster.faults().on(ApiKey::Metadata).always().close_before_work();
+        let error =
+            world.producer.send(Record::to(TOPIC).partition(1).value("x")).await.expect_err("too late");
+        assert!(matches!(error, SendError::Topic(_)) && error.is_retriable(), "{error}");
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_partition_below_zero_is_refused_without_asking() {
     patiently(async {
         let world = World::start().await;
