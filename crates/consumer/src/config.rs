@@ -86,7 +86,8 @@ pub struct ConsumerConfig {
     /// Brokers share it equally, so that one that hangs does not keep the others from fetching. Requests in flight count with
     /// what they may bring, answers with the buffers that they are in. It is exceeded by one batch per broker if that batch is larger
     /// than its share. Buffers that wait to be used again are not in it: 4 MiB for decompression at most, and those of the last four
-    /// answers of each broker at most. librdkafka: `queued.max.messages.kbytes`.
+    /// answers on each of a broker's two connections at most. Nor is what the application had of a batch and has not used up: one batch
+    /// of each partition at most. librdkafka: `queued.max.messages.kbytes`.
     pub prefetch_bytes: usize,
     /// Whether checksums of batches are compared. Default true. Kafka: `check.crcs`.
     pub check_crcs: bool,

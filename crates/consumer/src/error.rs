@@ -76,6 +76,15 @@ pub enum RecvError {
         /// Why.
         code: ErrorCode,
     },
+    /// A topic that is assigned cannot be read as things stand: no permission, or a name that is none. Its partitions wait where
+    /// they are, and go on once the metadata say otherwise; the error is told again only if it changes.
+    #[error("topic {topic}: {code}; its partitions wait until that changes, or until they are unassigned")]
+    Topic {
+        /// The topic.
+        topic: String,
+        /// Why.
+        code: ErrorCode,
+    },
     /// A broker cannot be used, and trying again has not helped: it is another kind of server, refuses the handshake, or has no
     /// version in common. Attempts go on; the error is told again only if it changes.
     #[error("broker {node_id}: {error}")]
@@ -138,7 +147,7 @@ impl RecvError {
             | Self::BatchTooLarge { partition, .. }
             | Self::Refused { partition, .. } => Some(partition),
             Self::Panicked { partition, .. } => partition.as_ref(),
-            Self::Broker { .. } | Self::NothingAssigned => None,
+            Self::Topic { .. } | Self::Broker { .. } | Self::NothingAssigned => None,
         }
     }
 
@@ -147,7 +156,9 @@ impl RecvError {
         match self {
             Self::Corrupt { .. } | Self::Broker { .. } | Self::Panicked { .. } => true,
             // Permissions are granted while clients run.
-            Self::Refused { code, .. } => code.is_retriable() || *code == ErrorCode::TopicAuthorizationFailed,
+            Self::Refused { code, .. } | Self::Topic { code, .. } => {
+                code.is_retriable() || *code == ErrorCode::TopicAuthorizationFailed
+            }
             _ => false,
         }
     }
@@ -162,6 +173,25 @@ impl RecvError {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0} is not assigned to this consumer; assign it first")]
 pub struct NotAssigned(pub TopicPartition);
+
+/// Why a partition cannot go on at an offset.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SeekError {
+    /// The partition is not assigned.
+    #[error(transparent)]
+    NotAssigned(#[from] NotAssigned),
+    /// No log has such an offset. (Kafka's protocol has negative numbers for the beginning and the end; they mean nothing here.)
+    #[error(
+        "{partition}: there is no offset {offset}; use seek_to_beginning, seek_to_end, or an offset of at least 0"
+    )]
+    NegativeOffset {
+        /// The partition.
+        partition: TopicPartition,
+        /// What was asked for.
+        offset: i64,
+    },
+}
 
 /// Why offsets could not be looked up.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]

@@ -23,9 +23,9 @@ mod testing;
 
 pub use batch::{RecordBatch, Records};
 pub use config::{ConsumerConfig, InvalidConfig, IsolationLevel, ParseIsolationLevelError};
-pub use consumer::{Consumer, OffsetAndTimestamp, RecordStream};
+pub use consumer::{CloseHandle, Consumer, OffsetAndTimestamp, RecordStream};
 pub use core::{OffsetReset, ParseOffsetResetError, Position};
-pub use error::{NotAssigned, OffsetsError, RecvError};
+pub use error::{NotAssigned, OffsetsError, RecvError, SeekError};
 pub use polled::PolledRecords;
 pub use record::Record;
 

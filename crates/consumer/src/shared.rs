@@ -70,9 +70,13 @@ impl Shared {
         }
     }
 
-    /// Tells all tasks to come to their end.
+    /// Tells all tasks to come to their end, and the application.
     pub(crate) fn close(&self) {
         self.closing.modify(|closing| *closing = true);
+        let application = self.lock().application.take();
+        if let Some(waker) = application {
+            waker.wake();
+        }
     }
 
     pub(crate) fn is_closing(&self) -> bool {

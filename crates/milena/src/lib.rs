@@ -40,7 +40,9 @@
 //! | `value_serializer=lambda v: json.dumps(v)..` | [`typed::TypedProducer`] with [`serdes::Json`] |
 //! | `value_deserializer=json.loads` | [`typed::TypedReader`] with [`serdes::Json`] |
 //! | `KafkaConsumer()`, `assign`, `seek` | [`Kafka::consumer`]`().build().await?`, [`Consumer::assign`], [`Consumer::seek`] |
+//! | `value_deserializer=lambda b: json.loads(b)` | [`typed::TypedReader`] with [`serdes::Json`] |
 //! | `for message in consumer` | [`Consumer::recv`], [`Consumer::stream`], or batch by batch [`Consumer::next`] |
+//! | `consumer.close()`, `wakeup()` | [`Consumer::close`]; from elsewhere, a [`CloseHandle`] |
 //! | `consumer.poll(timeout_ms, max_records)` | [`Consumer::poll`] |
 //! | `consumer.offsets_for_times` | [`Consumer::offsets_for_times`] |
 //! | `KafkaAdminClient` | [`Kafka::admin`] |
@@ -72,7 +74,7 @@
 //!
 //! The defaults are the safe ones: written by all replicas in sync, once, and in order, through retries and changes of leaders.
 //! A delivery resolves within `delivery.timeout.ms` whatever happens; its error says whether the record may have been written
-//! all the same ([`DeliveryError::possibly_written`](producer::DeliveryError::possibly_written)). A delivery may be dropped: if
+//! all the same ([`DeliveryError::possibly_written`]). A delivery may be dropped: if
 //! its record fails, [`Producer::flush`] and [`Producer::close`] say so. Records without a key are spread over partitions batch
 //! by batch; records of one key go to one partition.
 //!
@@ -110,7 +112,12 @@
 //! ```
 //!
 //! An error of [`Consumer::next`] concerns one partition, which stands still until it is told to seek or resume; call again, and
-//! the others go on.
+//! the others go on. A topic that does not exist is waited for, with a warning to `tracing`; one that may not be read is an error.
+//!
+//! [`Consumer::next`] waits for ever. A program that ends at Ctrl-C takes a [`CloseHandle`], and gets `None` then.
+//!
+//! A [`Record`] is what is sent. What is read is a [`RecordRef`], a slice of its batch; [`Consumer::recv`] gives a copy, which is a
+//! [`consumer::Record`].
 //!
 //! # Testing
 //!
@@ -158,10 +165,13 @@ pub use milena_client::{
     Address, Backoff, Client, Env, MetadataRecovery, RequestError, TopicMetadata, TopicPartition, env,
     metrics,
 };
-pub use milena_consumer::{Consumer, IsolationLevel, OffsetReset, Position, RecordBatch, RecordRef};
+pub use milena_consumer::{
+    CloseHandle, Consumer, IsolationLevel, OffsetReset, OffsetsError, Position, RecordBatch, RecordRef,
+    RecvError, SeekError,
+};
 pub use milena_producer::{
-    Acknowledgement, Acks, Codec, Compression, Delivery, HeaderRef, Producer, Record, TopicProducer,
-    partitioner,
+    Acknowledgement, Acks, Codec, Compression, Delivery, DeliveryError, FlushError, HeaderRef, Producer,
+    Record, SendError, TopicProducer, partitioner,
 };
 pub use milena_protocol::{ErrorCode, Uuid};
 

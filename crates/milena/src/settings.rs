@@ -16,13 +16,36 @@ use crate::error::Unsupported;
 /// Longer than any connection lives: what `connections.max.idle.ms` means when it is negative.
 const NEVER: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
 
-/// Properties that are valid, were given, and have nothing to act on in this version.
+const NO_GROUPS: &str = "has no effect: there are no consumer groups yet";
+const NO_TRANSACTIONS: &str = "has no effect: there are no transactions yet";
+const NO_SHARE_GROUPS: &str = "has no effect: there are no share groups";
+
+/// Properties that are valid, were given, and have nothing to act on in this version. A test tries every property of the catalog:
+/// what has no effect is here.
 const WITHOUT_EFFECT: &[(&str, &str)] = &[
+    ("auto.commit.interval.ms", NO_GROUPS),
+    (
+        "bootstrap.controllers",
+        "has no effect: administration asks the brokers; give them as bootstrap.servers",
+    ),
+    ("enable.auto.commit", NO_GROUPS),
+    ("enable.auto.offset.store", NO_GROUPS),
     ("enable.metrics.push", "has no effect: metrics are read with `metrics()` and are not pushed to brokers"),
     ("exclude.internal.topics", "has no effect: there are no subscriptions by pattern"),
+    ("group.instance.id", NO_GROUPS),
+    ("group.protocol", NO_GROUPS),
+    ("group.remote.assignor", NO_GROUPS),
+    ("heartbeat.interval.ms", NO_GROUPS),
+    ("max.poll.interval.ms", NO_GROUPS),
     ("max.poll.records", "has no effect: `poll` takes the number as an argument"),
     ("metadata.max.idle.ms", "has no effect: topics are forgotten with their handles"),
+    ("partition.assignment.strategy", NO_GROUPS),
+    ("session.timeout.ms", NO_GROUPS),
+    ("share.acknowledgement.mode", NO_SHARE_GROUPS),
+    ("share.acquire.mode", NO_SHARE_GROUPS),
     ("socket.keepalive.enable", "has no effect: keep-alive is always on"),
+    ("transaction.timeout.ms", NO_TRANSACTIONS),
+    ("transaction.two.phase.commit.enable", NO_TRANSACTIONS),
 ];
 
 /// What was given and changes nothing.
@@ -142,3 +165,6 @@ pub(crate) fn consumer_config(properties: ConsumerProperties) -> Result<Consumer
     config.allow_auto_create_topics = properties.allow_auto_create_topics;
     Ok(config)
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,7 @@ pub use offsets::OffsetAndTimestamp;
 pub use receive::RecordStream;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use milena_client::env::Task;
 use milena_client::metadata::{TopicError, TopicInterest};
@@ -17,7 +17,7 @@ use crate::batch::RecordBatch;
 use crate::config::{ConsumerConfig, InvalidConfig};
 use crate::core::{OffsetLookup, Position, Seek};
 use crate::decode::{Decode, Decoder};
-use crate::error::{NotAssigned, RecvError};
+use crate::error::{NotAssigned, RecvError, SeekError};
 use crate::shared::Shared;
 use crate::{decode, manager};
 
@@ -59,7 +59,6 @@ pub struct Consumer {
     found_error: Option<RecvError>,
     /// A call waits for records, or did when it was dropped.
     polling: bool,
-    closed: bool,
     manager: Option<Task>,
     _decoder: Task,
 }
@@ -93,7 +92,6 @@ impl Consumer {
             current: None,
             found_error: None,
             polling: false,
-            closed: false,
             manager: Some(manager),
             _decoder: decoder,
         })
@@ -164,13 +162,17 @@ impl Consumer {
     /// is never handed over after a seek.
     ///
     /// # Errors
-    /// The partition is not assigned.
+    /// The partition is not assigned, or the offset is negative; nothing has changed then.
     pub fn seek(
         &mut self,
         partition: &TopicPartition,
         position: impl Into<Position>,
-    ) -> Result<(), NotAssigned> {
-        self.move_to([partition], Seek::To(position.into()))
+    ) -> Result<(), SeekError> {
+        let position = position.into();
+        if position.offset < 0 {
+            return Err(SeekError::NegativeOffset { partition: partition.clone(), offset: position.offset });
+        }
+        Ok(self.move_to([partition], Seek::To(position))?)
     }
 
     /// Goes on from the first records that there are.
@@ -299,16 +301,18 @@ impl Consumer {
         metadata.wait_for_topic(topic, self.shared.client.default_deadline()).await
     }
 
-    /// Ends all fetching. `next` and its like return `None` from now on; batches that were handed over stay readable.
+    /// What ends this consumer's reading from elsewhere.
+    pub fn close_handle(&self) -> CloseHandle {
+        CloseHandle { shared: Arc::downgrade(&self.shared) }
+    }
+
+    /// Ends all fetching; batches that were handed over stay readable. To end a loop that reads, use [`Self::close_handle`].
     ///
     /// Brokers are told to forget the fetch sessions; at most a tenth of a second is waited for that.
     ///
     /// # Cancel safety
     /// A dropped future leaves the consumer closed; brokers forget by themselves, later.
-    pub async fn close(&mut self) {
-        self.closed = true;
-        self.current = None;
-        self.found_error = None;
+    pub async fn close(mut self) {
         self.shared.close();
         if let Some(manager) = self.manager.take() {
             manager.join().await;
@@ -322,6 +326,39 @@ impl Consumer {
             let metadata = self.shared.client.metadata();
             let create = self.shared.config.allow_auto_create_topics;
             self.interests.entry(topic).or_insert_with_key(|topic| metadata.interest(topic.clone(), create));
+        }
+    }
+}
+
+/// Ends a consumer's reading from another task, or from a signal handler; made by [`Consumer::close_handle`].
+///
+/// ```no_run
+/// # async fn example(mut consumer: milena_consumer::Consumer, shutdown: impl Future<Output = ()> + Send + 'static)
+/// # -> Result<(), Box<dyn std::error::Error>> {
+/// let handle = consumer.close_handle();
+/// tokio::spawn(async move {
+///     shutdown.await;
+///     handle.close();
+/// });
+/// while let Some(batch) = consumer.next().await? {
+///     println!("{} records", batch.len());
+/// }
+/// consumer.close().await;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct CloseHandle {
+    /// Keeps nothing alive.
+    shared: Weak<Shared>,
+}
+
+impl CloseHandle {
+    /// Has [`Consumer::next`] and its like return `None` from now on, those that wait among them. What was fetched and not handed
+    /// over is dropped; positions are where the application is.
+    pub fn close(&self) {
+        if let Some(shared) = self.shared.upgrade() {
+            shared.close();
         }
     }
 }

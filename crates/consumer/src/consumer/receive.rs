@@ -41,9 +41,10 @@ impl Consumer {
         poll_fn(|cx| self.poll_record(cx)).await
     }
 
-    /// Records as a stream, as [`Self::recv`] hands them over. It ends when the consumer is closed, not after an error.
+    /// Records as a stream, as [`Self::recv`] hands them over. It ends when the consumer is closed, and when
+    /// nothing is assigned, which it says first; not after another error.
     pub fn stream(&mut self) -> RecordStream<'_> {
-        RecordStream { consumer: self }
+        RecordStream { consumer: self, ended: false }
     }
 
     /// Waits for records, at most for `timeout`, and takes what is there then, at most `records_max` records (but at least one);
@@ -86,7 +87,7 @@ impl Consumer {
         cx: &mut Context<'_>,
         records_max: usize,
     ) -> Poll<Result<Option<RecordBatch>, RecvError>> {
-        if self.closed {
+        if self.shared.is_closing() {
             return Poll::Ready(Ok(None));
         }
         if let Some(error) = self.found_error.take() {
@@ -102,6 +103,8 @@ impl Consumer {
         }
         let delivery = match self.shared.poll_delivery(cx, records_max) {
             Poll::Ready(delivery) => self.take(delivery).map(Some),
+            // Whoever closes does so first and wakes then: it is seen here, or it finds the waker.
+            Poll::Pending if self.shared.is_closing() => Ok(None),
             Poll::Pending if self.interests.is_empty() => Err(RecvError::NothingAssigned),
             Poll::Pending => return Poll::Pending,
         };
@@ -128,6 +131,9 @@ impl Consumer {
 
     fn poll_record(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Record>, RecvError>> {
         loop {
+            if self.shared.is_closing() {
+                return Poll::Ready(Ok(None));
+            }
             if let Some(record) = self.current.as_mut().and_then(RecordBatch::pop_front) {
                 return Poll::Ready(Ok(Some(record)));
             }
@@ -146,12 +152,19 @@ impl Consumer {
 #[derive(Debug)]
 pub struct RecordStream<'a> {
     consumer: &'a mut Consumer,
+    /// Nothing is assigned, and nothing can be while the consumer is borrowed.
+    ended: bool,
 }
 
 impl Stream for RecordStream<'_> {
     type Item = Result<Record, RecvError>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.consumer.poll_record(cx).map(Result::transpose)
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        let polled = self.consumer.poll_record(cx);
+        self.ended = matches!(polled, Poll::Ready(Err(RecvError::NothingAssigned)));
+        polled.map(Result::transpose)
     }
 }

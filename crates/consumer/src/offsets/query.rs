@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use milena_client::TopicPartition;
+use milena_client::{Metadata, TopicPartition};
 use milena_protocol::ErrorCode;
 use tokio::sync::mpsc;
 
@@ -29,13 +29,21 @@ pub(crate) async fn query(
     let topics: BTreeSet<_> = wanted.keys().map(|partition| partition.topic.clone()).collect();
     let _interests: Vec<_> = topics.into_iter().map(|topic| metadata.interest(topic, false)).collect();
     let env = shared.client.env();
+    let version_before = metadata.version();
     let deadline = env.deadline_after(timeout);
     let mut found = BTreeMap::new();
     let mut last = None;
     let complete = async {
         let mut failures = 0;
         while found.len() < wanted.len() {
-            let version = metadata.version();
+            let current = metadata.current();
+            let version = current.version;
+            // What was known before may be out of date: rights may have been granted since.
+            if version > version_before
+                && let Some(refused) = refused_topic(&current, wanted.keys())
+            {
+                return Err(refused);
+            }
             match round(shared, &wanted, &mut found).await? {
                 None => {}
                 Some(error) => last = Some(error),
@@ -65,6 +73,18 @@ pub(crate) async fn query(
             Err(OffsetsError::Timeout { partition, missing: missing.len(), after: timeout, last })
         }
     }
+}
+
+/// A partition whose topic cannot be asked about, and will not by waiting.
+fn refused_topic<'a>(
+    metadata: &Metadata,
+    mut wanted: impl Iterator<Item = &'a TopicPartition>,
+) -> Option<OffsetsError> {
+    wanted.find_map(|partition| {
+        let topic = metadata.topic(&partition.topic)?;
+        let is_refused = !topic.error.is_ok() && !topic.error.is_retriable() && topic.partitions.is_empty();
+        is_refused.then(|| OffsetsError::Refused { partition: partition.clone(), code: topic.error })
+    })
 }
 
 /// Asks the present leaders of what is not found yet. Returns an error that another round may not meet.

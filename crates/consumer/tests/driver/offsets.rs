@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use milena_broker::{ApiKey, Cluster, ErrorCode, TopicSpec};
-use milena_consumer::{ConsumerConfig, OffsetReset, OffsetsError, Position};
+use milena_consumer::{ConsumerConfig, OffsetReset, OffsetsError, Position, RecvError, SeekError};
 
 use crate::support::*;
 
@@ -169,4 +169,33 @@ async fn partitions_of_a_topic_are_told() {
     let topic = consumer.partitions_for("t").await.unwrap();
     assert_eq!(topic.partitions.len(), 2);
     assert!(topic.partitions.iter().all(|partition| partition.leader.is_some()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_negative_offset_is_refused_and_moves_nothing() {
+    let mut world = world().await;
+    let partition = tp("t", 0);
+    world.produce(&partition, 10).await;
+    let mut consumer = world.consumer(strict(), [&partition]);
+    assert_eq!(patiently(consumer.recv()).await.unwrap().unwrap().offset, 0);
+    for offset in [-1, -2, i64::MIN] {
+        let error = consumer.seek(&partition, offset).unwrap_err();
+        assert_eq!(error, SeekError::NegativeOffset { partition: partition.clone(), offset });
+    }
+    assert_eq!(patiently(consumer.recv()).await.unwrap().unwrap().offset, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_topic_that_cannot_be_read_is_told_and_questions_about_it_end_at_once() {
+    let world = world().await;
+    let partition = tp("no such name!", 0);
+    let mut consumer = world.consumer(ConsumerConfig::default(), [&partition]);
+    let error = patiently(consumer.next()).await.unwrap_err();
+    let code = ErrorCode::InvalidTopicException;
+    assert_eq!(error, RecvError::Topic { topic: "no such name!".to_owned(), code });
+    let env = world.client.env();
+    let began = env.now();
+    let error = consumer.end_offsets([&partition]).await.unwrap_err();
+    assert_eq!(error, OffsetsError::Refused { partition, code });
+    assert!(env.now() - began < Duration::from_secs(5), "{:?}", env.now() - began);
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_core::Stream;
 use milena_broker::{ApiKey, Cluster, TopicSpec};
-use milena_consumer::{ConsumerConfig, RecvError};
+use milena_consumer::{ConsumerConfig, RecvError, SeekError};
 use milena_records::Compression;
 
 use crate::support::*;
@@ -264,7 +264,11 @@ async fn without_an_assignment_there_is_nothing_to_wait_for() {
     let world = world(1, 1).await;
     let mut consumer = world.consumer(strict(), []);
     assert_eq!(consumer.next().await.unwrap_err(), RecvError::NothingAssigned);
-    assert!(consumer.seek(&tp("t", 0), 5).is_err());
+    assert!(matches!(consumer.seek(&tp("t", 0), 5), Err(SeekError::NotAssigned(_))));
+    let mut stream = pin!(consumer.stream());
+    let told = poll_fn(|cx| stream.as_mut().poll_next(cx)).await;
+    assert_eq!(told.map(Result::unwrap_err), Some(RecvError::NothingAssigned));
+    assert!(poll_fn(|cx| stream.as_mut().poll_next(cx)).await.is_none(), "it does not spin");
 }
 
 #[tokio::test(start_paused = true)]
@@ -282,9 +286,26 @@ async fn close_ends_the_sessions_and_everything_that_waits() {
     patiently(world.cluster.until(|cluster| (1..=2).all(|node| cluster.fetch_sessions(node) == 1))).await;
     patiently(consumer.close()).await;
     patiently(world.cluster.until(|cluster| (1..=2).all(|node| cluster.fetch_sessions(node) == 0))).await;
-    assert!(consumer.next().await.unwrap().is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_close_handle_ends_a_call_that_waits_and_all_after_it() {
+    let mut world = world(1, 1).await;
+    let partition = tp("t", 0);
+    world.produce(&partition, 5).await;
+    let mut consumer = world.consumer(strict(), [&partition]);
+    Seen::default().read(&mut consumer, 5).await;
+    let handle = consumer.close_handle();
+    let closing = async {
+        world.client.env().sleep(Duration::from_secs(1)).await;
+        handle.close();
+    };
+    let (ended, ()) = patiently(async { tokio::join!(consumer.next(), closing) }).await;
+    assert!(ended.unwrap().is_none());
     assert!(consumer.recv().await.unwrap().is_none());
     assert!(consumer.poll(Duration::ZERO, 1).await.unwrap().is_empty());
+    consumer.close().await;
+    handle.close();
 }
 
 #[tokio::test(start_paused = true)]

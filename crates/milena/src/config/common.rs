@@ -74,33 +74,7 @@ impl ClientProperties {
     }
 }
 
-/// In place of never, where a duration is needed: longer than anything runs.
-const NEVER: Duration = Duration::from_secs(u32::MAX as u64);
-
 impl CommonProperties {
-    /// The configuration of a client that these properties make, but for those whose feature it does not
-    /// have yet.
-    pub fn client_config(&self) -> ClientConfig {
-        let mut config = ClientConfig::new(self.bootstrap_servers.clone());
-        config.connection.client_id = self.client_id.clone().map(Into::into);
-        config.connection.setup_timeout = self.connection_setup_timeout;
-        config.connection.setup_timeout_max = self.connection_setup_timeout_max;
-        config.connection.request_timeout = self.request_timeout;
-        config.connection.response_bytes_max = self.response_bytes_max;
-        config.retry_backoff = self.retry_backoff;
-        config.reconnect_backoff = self.reconnect_backoff;
-        config.connections_max_idle = self.connections_max_idle.unwrap_or(NEVER);
-        config.metadata_max_age = self.metadata_max_age;
-        config.metadata_recovery = match self.metadata_recovery_strategy {
-            MetadataRecoveryStrategy::None => MetadataRecovery::None,
-            MetadataRecoveryStrategy::Rebootstrap => {
-                MetadataRecovery::Rebootstrap { trigger: self.rebootstrap_trigger }
-            }
-        };
-        config.default_api_timeout = self.default_api_timeout;
-        config
-    }
-
     pub(super) fn read(reader: Reader<'_>, errors: &mut Vec<ConfigError>) -> Self {
         let mut warnings = Vec::new();
         let addresses = reader.list("bootstrap.servers").map(str::parse);

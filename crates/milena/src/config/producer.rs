@@ -1,7 +1,7 @@
 use std::time::Duration;
 
+use milena_producer::Acks;
 use milena_producer::partitioner::Partitioning;
-use milena_producer::{Acks, ProducerConfig};
 use milena_records::{Codec, Compression};
 
 use super::catalog::Role;
@@ -76,29 +76,6 @@ impl ClientProperties {
 }
 
 impl ProducerProperties {
-    /// The configuration of a producer that these properties make, apart from what belongs to the
-    /// client ([`CommonProperties::client_config`]) and to transactions.
-    pub fn producer_config(&self) -> ProducerConfig {
-        let mut config = ProducerConfig::default();
-        config.acks = self.acks;
-        config.enable_idempotence = self.enable_idempotence;
-        config.linger = self.linger;
-        config.batch_size = self.batch_size;
-        config.buffer_memory = self.buffer_memory;
-        config.max_block = self.max_block;
-        config.max_in_flight = self.max_in_flight;
-        config.retries = self.retries;
-        config.delivery_timeout = self.delivery_timeout;
-        config.request_timeout = self.common.request_timeout;
-        config.retry_backoff = self.common.retry_backoff;
-        config.max_request_size = self.max_request_size;
-        config.compression = self.compression;
-        config.partitioning = self.partitioning.clone();
-        config.partitioner_adaptive = self.partitioner_adaptive;
-        config.partitioner_availability_timeout = self.partitioner_availability_timeout;
-        config
-    }
-
     fn read(reader: Reader<'_>, errors: &mut Vec<ConfigError>) -> Self {
         let mut warnings = Vec::new();
         Self {

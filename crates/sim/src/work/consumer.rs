@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use milena_client::TopicPartition;
-use milena_consumer::{Consumer, RecvError};
+use milena_consumer::{Consumer, RecvError, SeekError};
 use milena_history::{Event, Isolation, Name, Note, RecordId};
 
 use super::id_in;
@@ -154,7 +154,7 @@ impl Reader {
                 self.note_seek(&partition, *next);
                 self.consumer.seek(&partition, *next)
             }
-            _ => self.consumer.resume([&partition]),
+            _ => self.consumer.resume([&partition]).map_err(SeekError::from),
         };
         if let Err(error) = moved {
             self.world.recorder.note(Note::Stuck { what: format!("{}: {error}", self.name) });
@@ -189,14 +189,14 @@ impl Reader {
             }
             3 => {
                 self.note_seek(&partition, 0);
-                self.consumer.seek_to_beginning([&partition])
+                self.consumer.seek_to_beginning([&partition]).map_err(SeekError::from)
             }
             4 => {
                 self.note_seek(&partition, -1);
-                self.consumer.seek_to_end([&partition])
+                self.consumer.seek_to_end([&partition]).map_err(SeekError::from)
             }
-            5 => self.consumer.pause(some),
-            6 => self.consumer.resume(some),
+            5 => self.consumer.pause(some).map_err(SeekError::from),
+            6 => self.consumer.resume(some).map_err(SeekError::from),
             _ => {
                 self.stall().await;
                 Ok(())

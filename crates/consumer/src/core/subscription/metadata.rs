@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use milena_client::{Metadata, TopicPartition};
+use milena_protocol::ErrorCode;
 
 use super::Subscription;
 use crate::core::partition::Leader;
 use crate::core::reset::OffsetLookup;
+use crate::error::RecvError;
 
 impl Subscription {
     /// Takes over a picture of the cluster, unless it or a newer one was shown before: leaders that changed, topics that grew or were
@@ -21,6 +23,7 @@ impl Subscription {
         let names: Vec<_> = self.partitions.keys().cloned().collect();
         for name in names {
             self.follow_leader(&name);
+            self.tell_of_topic(&name.topic);
         }
         self.metadata_followed = version;
     }
@@ -46,6 +49,25 @@ impl Subscription {
         if changed || created_anew {
             self.follow_node(name, before);
             self.after_transition(name);
+        }
+    }
+
+    /// Says once what is wrong with a topic: otherwise nothing would come of it, and nobody would know why. (Java:
+    /// `Metadata.maybeThrowAnyException`.)
+    fn tell_of_topic(&mut self, topic: &Arc<str>) {
+        let Some(code) = self.metadata.topic(topic).map(|known| known.error) else { return };
+        if code.is_ok() {
+            self.topic_errors.remove(topic);
+            return;
+        }
+        let is_told = self.topic_errors.insert(topic.clone(), code) == Some(code);
+        if is_told {
+            return;
+        }
+        if !code.is_retriable() {
+            self.tell(RecvError::Topic { topic: topic.to_string(), code });
+        } else if code == ErrorCode::UnknownTopicOrPartition {
+            tracing::warn!(%topic, "an assigned topic does not exist; it is read once it does");
         }
     }
 

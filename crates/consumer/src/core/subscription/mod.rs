@@ -24,6 +24,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use milena_client::{Backoff, Metadata, TopicPartition};
+use milena_protocol::ErrorCode;
 
 use super::budget::{Budget, FrameId};
 use super::fetching::Buffers;
@@ -65,6 +66,8 @@ pub(crate) struct Subscription {
     followed_topics: BTreeSet<Arc<str>>,
     /// The newest picture of the cluster that was shown.
     metadata: Arc<Metadata>,
+    /// What is wrong with assigned topics, as far as the application was told.
+    topic_errors: BTreeMap<Arc<str>, ErrorCode>,
     /// The version that was followed to the end: a panic may have come between.
     metadata_followed: u64,
     nodes: BTreeMap<i32, Node>,
@@ -130,6 +133,7 @@ impl Subscription {
             partitions: BTreeMap::new(),
             followed_topics: BTreeSet::new(),
             metadata: Arc::default(),
+            topic_errors: BTreeMap::new(),
             metadata_followed: 0,
             nodes: BTreeMap::new(),
             undecoded: Turns::default(),
@@ -286,6 +290,8 @@ impl Subscription {
             let _new_and_empty = partition.reset_to(lookup, generation);
         }
         self.partitions.insert(name.clone(), partition);
+        // What was wrong with the topic may be out of date: the next answer is told.
+        self.effects.metadata |= self.metadata.topic(&name.topic).is_some_and(|topic| !topic.error.is_ok());
         self.follow_leader(&name);
         self.after_transition(&name);
     }
@@ -302,6 +308,9 @@ impl Subscription {
         self.questions.remove(name);
         self.ready.remove(name);
         self.undecoded.remove(name);
+        if !self.partitions.keys().any(|other| other.topic == name.topic) {
+            self.topic_errors.remove(&name.topic);
+        }
     }
 
     fn next_generation(&mut self) -> Generation {

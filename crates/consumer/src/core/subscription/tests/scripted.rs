@@ -833,3 +833,29 @@ fn older_metadata_does_not_turn_leaders_back() {
     world.ask();
     assert!(!world.send(1) && world.send(2));
 }
+
+#[test]
+fn what_is_wrong_with_a_topic_is_told_once_until_it_changes() {
+    let mut world = world([log(1, 1), log(1, 1)]);
+    let told = |code| RecvError::Topic { topic: "t".to_owned(), code };
+    world.topic_error = ErrorCode::UnknownTopicOrPartition;
+    world.publish_metadata();
+    assert!(world.subscription.errors.is_empty(), "it may come yet");
+    world.topic_error = ErrorCode::TopicAuthorizationFailed;
+    world.publish_metadata();
+    world.publish_metadata();
+    assert_eq!(world.settle_error(), told(ErrorCode::TopicAuthorizationFailed));
+    assert!(world.subscription.errors.is_empty());
+    world.topic_error = ErrorCode::None;
+    world.publish_metadata();
+    world.topic_error = ErrorCode::TopicAuthorizationFailed;
+    world.publish_metadata();
+    assert_eq!(world.settle_error(), told(ErrorCode::TopicAuthorizationFailed));
+    // Assigned anew, it is told anew: after metadata that are newer than the assignment.
+    world.subscription.assign(BTreeSet::new());
+    world.subscription.assign(BTreeSet::from([tp(0)]));
+    assert!(world.subscription.errors.is_empty());
+    assert!(world.subscription.take_effects().metadata);
+    world.publish_metadata();
+    assert_eq!(world.subscription.errors, [told(ErrorCode::TopicAuthorizationFailed)]);
+}

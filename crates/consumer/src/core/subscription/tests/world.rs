@@ -127,6 +127,7 @@ pub(super) struct World {
     pub(super) now: Instant,
     pub(super) checks: EpochChecks,
     pub(super) topic_id: Uuid,
+    pub(super) topic_error: ErrorCode,
     decoder: Decoder,
     frames: Arc<FrameReturn>,
     metadata_version: u64,
@@ -144,6 +145,7 @@ impl World {
             now: crate::testing::now(),
             checks: EpochChecks::InFetch,
             topic_id: Uuid([1; 16]),
+            topic_error: ErrorCode::None,
             decoder: Decoder::new(true, 1 << 20, 1),
             frames: Arc::default(),
             metadata_version: 0,
@@ -190,7 +192,7 @@ impl World {
             name: "t".into(),
             topic_id: self.topic_id,
             is_internal: false,
-            error: ErrorCode::None,
+            error: self.topic_error,
             partitions: partitions.collect(),
         };
         let mut metadata = Metadata { version: self.metadata_version, ..Metadata::default() };
