@@ -16,6 +16,9 @@ use crate::error::Unsupported;
 /// Longer than any connection lives: what `connections.max.idle.ms` means when it is negative.
 const NEVER: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
 
+/// The longest time that a producer is configured with: 2147483647 ms.
+const IDLE_MAX: Duration = Duration::from_millis(i32::MAX as u64);
+
 const NO_GROUPS: &str = "has no effect: there are no consumer groups yet";
 const NO_TRANSACTIONS: &str = "has no effect: there are no transactions yet";
 const NO_SHARE_GROUPS: &str = "has no effect: there are no share groups";
@@ -38,7 +41,6 @@ const WITHOUT_EFFECT: &[(&str, &str)] = &[
     ("heartbeat.interval.ms", NO_GROUPS),
     ("max.poll.interval.ms", NO_GROUPS),
     ("max.poll.records", "has no effect: `poll` takes the number as an argument"),
-    ("metadata.max.idle.ms", "has no effect: topics are forgotten with their handles"),
     ("partition.assignment.strategy", NO_GROUPS),
     ("session.timeout.ms", NO_GROUPS),
     ("share.acknowledgement.mode", NO_SHARE_GROUPS),
@@ -140,6 +142,8 @@ pub(crate) fn producer_config(properties: ProducerProperties) -> Result<Producer
     config.request_timeout = properties.common.request_timeout;
     config.retry_backoff = properties.common.retry_backoff;
     config.max_request_size = properties.max_request_size;
+    // Java takes a `long`; three weeks are as good as for ever.
+    config.metadata_max_idle = properties.metadata_max_idle.min(IDLE_MAX);
     config.compression = properties.compression;
     config.partitioning = properties.partitioning;
     config.partitioner_adaptive = properties.partitioner_adaptive;

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use milena_client::metrics::Sampling;
-use milena_client::{Address, Backoff, ClientConfig, MetadataRecovery};
+use milena_client::{Address, Backoff};
 
 use super::catalog::Role;
 use super::choices::{AddressFamily, DnsLookup, MetadataRecoveryStrategy};

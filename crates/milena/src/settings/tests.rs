@@ -6,7 +6,8 @@ use crate::config::catalog::{self, Definition, Effect, Kind};
 fn values(definition: &Definition) -> Vec<String> {
     match definition.kind {
         // Not far from the default, so that nothing else is contradicted.
-        Kind::Integer(min, max) | Kind::IntegerOr(min, max, _) => {
+        Kind::IntegerOr(min, max, _) => vec![min.to_string(), max.to_string()],
+        Kind::Integer(min, max) => {
             let default = definition.default.and_then(|text| text.parse::<i64>().ok()).unwrap_or(min.max(0));
             let others = [default.saturating_add(1), default.saturating_sub(1)];
             others.into_iter().filter(|other| (min..=max).contains(other)).map(|it| it.to_string()).collect()
@@ -24,6 +25,27 @@ fn values(definition: &Definition) -> Vec<String> {
     }
 }
 
+/// Its `Debug` leaves most out.
+fn show_client(config: &ClientConfig) -> String {
+    let ClientConfig { bootstrap, connection, retry_backoff, reconnect_backoff, metadata_recovery, .. } =
+        config;
+    let times = (config.connections_max_idle, config.metadata_max_age, config.default_api_timeout);
+    let sampling = config.metrics_sampling;
+    format!(
+        "{bootstrap:?} {connection:?} {retry_backoff:?} {reconnect_backoff:?} {metadata_recovery:?} {times:?} {sampling:?}"
+    )
+}
+
+/// Its `Debug` leaves most out.
+fn show_producer(config: &ProducerConfig) -> String {
+    let times = (config.max_block, config.delivery_timeout, config.request_timeout, config.metadata_max_idle);
+    let ProducerConfig { retries, retry_backoff, max_in_flight, max_request_size, partitioning, .. } = config;
+    let adaptive = (config.partitioner_adaptive, config.partitioner_availability_timeout);
+    format!(
+        "{config:?} {times:?} {retries} {retry_backoff:?} {max_in_flight} {max_request_size} {partitioning:?} {adaptive:?}"
+    )
+}
+
 /// All that clients are made of, as text; what is refused is an effect, too.
 fn made_of(given: &[(&str, &str)]) -> String {
     let properties: Properties = given.iter().copied().collect();
@@ -37,7 +59,11 @@ fn made_of(given: &[(&str, &str)]) -> String {
         let consumer = properties.consumer().map_err(|error| error.to_string())?;
         let consumer = consumer_config(consumer).map_err(|error| error.to_string())?;
         let connector = connector(&properties, &common);
-        Ok::<_, String>(format!("{client:?} {producer:?} {consumer:?} {connector:?}"))
+        Ok::<_, String>(format!(
+            "{} {} {consumer:?} {connector:?}",
+            show_client(&client),
+            show_producer(&producer)
+        ))
     };
     made().unwrap_or_else(|error| error)
 }
@@ -55,7 +81,7 @@ fn every_property_has_an_effect_or_says_that_it_has_none() {
     for definition in catalog::definitions().filter(|definition| definition.effect == Effect::Applies) {
         let name = definition.name;
         // They belong to security.protocol, which is refused as a whole.
-        if name.starts_with("sasl.") || name.starts_with("ssl.") {
+        if ["sasl.", "ssl.", "https.ca."].iter().any(|of_security| name.contains(of_security)) {
             continue;
         }
         // What a property needs beside it.
