@@ -112,6 +112,29 @@ async fn every_version_of_fetch_reads_the_same() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_leader_that_moves_costs_nothing_of_what_recv_has_in_hand() {
+    // This broker does not compare epochs by itself: the position is validated, in a new generation.
+    let mut world = world(&[(ApiKey::Fetch, 11)]).await;
+    let partitions = [tp("t", 0), tp("t", 1)];
+    world.produce(&partitions[0], 10).await;
+    let mut consumer = world.consumer(strict(), &partitions);
+    assert_eq!(patiently(consumer.recv()).await.unwrap().unwrap().offset, 0);
+    let other = 3 - world.cluster.leader("t", 0).unwrap();
+    world.cluster.faults().move_leader("t", 0, other);
+    world.client.env().sleep(Duration::from_secs(10)).await;
+    consumer.pause([&partitions[1]]).unwrap();
+    assert_eq!(patiently(consumer.recv()).await.unwrap().unwrap().offset, 1);
+    consumer.pause([&partitions[0]]).unwrap();
+    assert_eq!(consumer.position(&partitions[0]).unwrap().map(|position| position.offset), Some(2));
+    assert!(consumer.poll(Duration::from_secs(1), 1).await.unwrap().is_empty(), "it is paused");
+    consumer.resume(&partitions).unwrap();
+    world.produce(&partitions[0], 1).await;
+    for offset in 2..11 {
+        assert_eq!(patiently(consumer.recv()).await.unwrap().unwrap().offset, offset);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn every_version_of_list_offsets_finds_the_same() {
     for version in 1..=11 {
         let mut world = world(&[(ApiKey::ListOffsets, version)]).await;
