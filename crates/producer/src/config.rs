@@ -60,9 +60,10 @@ pub struct ProducerConfig {
     pub retries: u32,
     /// From opening a batch to the resolution of its deliveries. Default 120 s. Kafka: `delivery.timeout.ms` (KIP-91).
     pub delivery_timeout: Duration,
-    /// How long a broker may take to answer. Default 30 s. Kafka: `request.timeout.ms`.
+    /// How long a broker may take to answer a Produce request; for all others the client's own setting counts. Default 30 s. Kafka:
+    /// `request.timeout.ms`.
     pub request_timeout: Duration,
-    /// The wait before a retry. Default 100 ms to 1 s. Kafka: `retry.backoff.ms`, `retry.backoff.max.ms`.
+    /// The wait before a batch is sent again; for other requests the client's own setting counts. Default 100 ms to 1 s. Kafka: `retry.backoff.ms`, `retry.backoff.max.ms`.
     pub retry_backoff: Backoff,
     /// The largest request, and so the largest record, in bytes before compression. Default 1 MiB. Kafka: `max.request.size`.
     pub max_request_size: usize,

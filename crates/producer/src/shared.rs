@@ -1,4 +1,11 @@
 //! What the parts of one producer share.
+//!
+//! Locks are taken in this order, and none is held while user code runs:
+//!
+//! 1. those of the routing: the senders, or the map of topics, never both;
+//! 2. one partition's (`Partition::lock`);
+//! 3. one of those under which no other is taken: a sender's lists, its waker and its turn, the producer id, spare buffers, who waits
+//!    for a batch, the failures that nobody has seen.
 
 use std::any::Any;
 use std::future::poll_fn;

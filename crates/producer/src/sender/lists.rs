@@ -63,7 +63,6 @@ impl PartialEq for Lingering {
 
 impl Eq for Lingering {}
 
-// Locks are taken in this order: partition, lists.
 impl BrokerSender {
     /// The partition has something to send. `state` is its locked state. Returns whether the sender is to be woken for it.
     #[must_use = "wake the sender after the partition's lock is released"]
