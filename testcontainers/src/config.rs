@@ -79,6 +79,8 @@ pub(crate) fn server_properties(
             set("broker.id", node_id.to_string());
             set("zookeeper.connect", address.to_string());
             set("zookeeper.session.timeout.ms", SESSION_TIMEOUT_MS.to_string());
+            // Only for connecting: on a busy machine ZooKeeper may need longer to start than the default of some seconds.
+            set("zookeeper.connection.timeout.ms", "120000".to_owned());
             set("listeners", format!("PLAINTEXT://{broker}"));
         }
     }

@@ -65,6 +65,14 @@ pub(crate) async fn a_topic_is_created_on_first_use(context: &Context) {
     assert_eq!(read(&mut consumer, 1).await.len(), 1);
 }
 
+/// Whether the topic is there, and nothing in its first partition.
+async fn is_empty(context: &Context, topic: &str) -> bool {
+    let consumer = context.kafka.consumer().build().await.unwrap();
+    let partition = [partition_of(topic, 0)];
+    let ends = tokio::time::timeout(Duration::from_secs(1), consumer.end_offsets(&partition)).await;
+    ends.is_ok_and(|ends| ends.is_ok_and(|ends| ends[&partition[0]] == 0))
+}
+
 pub(crate) async fn a_topic_made_anew_is_used_under_its_new_id(context: &Context) {
     let topic = context.topic("anew", 1, &[]).await;
     let kafka = Kafka::builder(context.target.bootstrap()).metadata_max_age(Duration::from_millis(100));
@@ -74,8 +82,11 @@ pub(crate) async fn a_topic_made_anew_is_used_under_its_new_id(context: &Context
     let admin = context.kafka.admin();
     in_time(admin.delete_topic(&*topic)).await.unwrap();
     let created = async {
-        // Brokers keep the name for a moment.
-        while admin.create_topic(TopicSpec::new(&*topic).partitions(1).replication_factor(1)).await.is_err() {
+        // Brokers keep the name for a moment. Then the producer, which asks for its topic all the time, may be faster: to ask for a topic
+        // creates it.
+        while admin.create_topic(TopicSpec::new(&*topic).partitions(1).replication_factor(1)).await.is_err()
+            && !is_empty(context, &topic).await
+        {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
