@@ -129,6 +129,8 @@ impl Buffers {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use milena_broker::Cluster;
     use milena_serdes::Utf8;
 
@@ -139,7 +141,9 @@ mod tests {
     async fn a_send_gives_its_buffer_back_whether_or_not_it_succeeds() {
         let cluster = Cluster::builder().in_memory().start().await.unwrap();
         let kafka = Kafka::connect_to(&cluster).await.unwrap();
-        let producer = TypedProducer::new(kafka.producer().build().await.unwrap(), Utf8, Utf8);
+        // A partition that the topic does not have is waited for.
+        let producer = kafka.producer().max_block(Duration::from_millis(200)).build().await.unwrap();
+        let producer = TypedProducer::new(producer, Utf8, Utf8);
         producer.send(Record::to("orders"), "k", "v").await.unwrap().await.unwrap();
         assert_eq!(producer.buffers.lock().len(), 1);
         producer.send(Record::to("orders").partition(99), "k", "v").await.unwrap_err();
