@@ -64,6 +64,18 @@ pub enum Decision {
     Refuse(String),
 }
 
+impl Decision {
+    /// By whether a need is met, or why not, and whether this is CI, where no test may be left out.
+    #[must_use]
+    pub fn of(met: Result<(), String>, in_ci: bool) -> Self {
+        match (met, in_ci) {
+            (Ok(()), _) => Self::Run,
+            (Err(why), false) => Self::LeaveOut(why),
+            (Err(why), true) => Self::Refuse(why),
+        }
+    }
+}
+
 impl Availability {
     /// Looks for an address in the environment, for Java and Maven, and for a Docker engine.
     ///
@@ -144,11 +156,7 @@ impl Availability {
     /// What to do about the tests that need this: they are left out only where a person sees that they were.
     #[must_use]
     pub fn decide(&self, need: Need) -> Decision {
-        match (self.meets(need), self.in_ci) {
-            (Ok(()), _) => Decision::Run,
-            (Err(why), false) => Decision::LeaveOut(why),
-            (Err(why), true) => Decision::Refuse(why),
-        }
+        Decision::of(self.meets(need), self.in_ci)
     }
 
     /// Whether `CI` is set (to anything but 0 and false): no test may be left out then.

@@ -95,16 +95,15 @@ fn left_out(availability: &Availability) -> Result<Vec<LeftOut>, Box<dyn Error>>
 /// As [`Availability::decide`]: where `CI` is set, nothing may be left out.
 fn decide_command(command: &[&str], in_ci: bool) -> Decision {
     let line = command.join(" ");
-    let run = Command::new(command[0]).args(&command[1..]).stdin(Stdio::null()).output();
-    let why = match run {
-        Ok(output) if output.status.success() => return Decision::Run,
+    let met = match Command::new(command[0]).args(&command[1..]).stdin(Stdio::null()).output() {
+        Ok(output) if output.status.success() => Ok(()),
         Ok(output) => {
             let stderr = String::from_utf8_lossy(&output.stderr);
-            format!("`{line}` fails: {}", stderr.lines().last().unwrap_or("it does not say why"))
+            Err(format!("`{line}` fails: {}", stderr.lines().last().unwrap_or("it does not say why")))
         }
-        Err(error) => format!("`{line}` does not start: {error}"),
+        Err(error) => Err(format!("`{line}` does not start: {error}")),
     };
-    if in_ci { Decision::Refuse(why) } else { Decision::LeaveOut(why) }
+    Decision::of(met, in_ci)
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -285,7 +285,7 @@ impl Cluster {
     }
 
     /// Stops the cluster and returns when all connections are closed and all ports are free.
-    pub async fn shutdown(self) {
+    pub async fn shutdown(&self) {
         for node in self.shared.nodes() {
             node.stop().await;
         }

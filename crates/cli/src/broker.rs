@@ -80,10 +80,7 @@ pub(crate) async fn run(args: BrokerArgs, interrupt: &mut Interrupt) -> Result<(
     eprintln!("records are kept in memory only; Ctrl-C ends");
     interrupt.wait().await;
     drop(control);
-    // A command that is being carried out may still hold the cluster; it is stopped all the same.
-    for node in cluster.nodes() {
-        cluster.faults().kill_unnoticed(node).await;
-    }
+    cluster.shutdown().await;
     Ok(())
 }
 
@@ -140,14 +137,7 @@ fn topic_spec(text: &str) -> Result<TopicSpec, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn usage<T>(result: Result<T, Failure>) -> String {
-        match result {
-            Err(Failure::Usage(text)) => text,
-            Err(other) => panic!("{other:?}"),
-            Ok(_) => panic!("it was accepted"),
-        }
-    }
+    use crate::failure::usage;
 
     #[test]
     fn it_listens_on_this_machine_only() {

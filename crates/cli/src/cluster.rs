@@ -105,18 +105,11 @@ fn builder(properties: &Properties) -> Result<KafkaBuilder, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::failure::usage;
 
     fn args(bootstrap: Option<&str>, properties: &[&str]) -> ClusterArgs {
         let properties = properties.iter().map(|property| (*property).to_owned()).collect();
         ClusterArgs { bootstrap: bootstrap.map(str::to_owned), properties, config: Vec::new() }
-    }
-
-    fn usage<T>(result: Result<T, Failure>) -> String {
-        match result {
-            Err(Failure::Usage(text)) => text,
-            Err(other) => panic!("{other:?}"),
-            Ok(_) => panic!("it was accepted"),
-        }
     }
 
     #[test]

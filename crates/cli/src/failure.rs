@@ -54,6 +54,16 @@ impl Failure {
     }
 }
 
+/// What is said of a command line that has to be refused; for tests.
+#[cfg(test)]
+pub(crate) fn usage<T>(result: Result<T, Failure>) -> String {
+    match result {
+        Err(Failure::Usage(text)) => text,
+        Err(other) => panic!("{other:?}"),
+        Ok(_) => panic!("it was accepted"),
+    }
+}
+
 /// Something that went wrong, as all commands say it.
 pub(crate) fn error_line(text: impl fmt::Display) -> String {
     format!("{} {text}", console::style("error:").red().bold().for_stderr())

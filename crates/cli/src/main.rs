@@ -14,6 +14,7 @@ mod interrupt;
 mod output;
 mod produce;
 mod progress;
+mod random;
 mod record_json;
 mod senders;
 mod stress;

@@ -15,7 +15,7 @@ pub(crate) async fn answer(
 ) -> Result<Answer, Refusal> {
     let segments: Vec<&str> = path.trim_start_matches('/').split('/').collect();
     match segments.as_slice() {
-        ["openapi.json"] => only(method, &Method::GET).map(|()| Answer::document(crate::OPENAPI)),
+        ["openapi.json"] => only("GET", method).map(|()| Answer::document(crate::OPENAPI)),
         ["v1", rest @ ..] => version_1(controlled, method, rest, body).await,
         _ => Err(nothing_at(path)),
     }
@@ -29,38 +29,38 @@ async fn version_1(
 ) -> Result<Answer, Refusal> {
     match path {
         ["cluster"] => {
-            only(method, &Method::GET)?;
+            only("GET", method)?;
             Ok(Answer::json(&actions::describe(&controlled.cluster)))
         }
         ["requests"] => {
-            only(method, &Method::GET)?;
+            only("GET", method)?;
             Ok(Answer::json(&actions::requests(&controlled.cluster)))
         }
         ["nodes", node, action] => {
-            only(method, &Method::POST)?;
+            only("POST", method)?;
             let action = NodeAction::named(action).ok_or_else(|| nothing_at(action))?;
             actions::on_node(&controlled.cluster, number(node)?, action, body).await
         }
         ["topics", topic, "recreate"] => {
-            only(method, &Method::POST)?;
+            only("POST", method)?;
             actions::recreate_topic(&controlled.cluster, topic)
         }
         ["topics", topic, "partitions", partition, action] => {
-            only(method, &Method::POST)?;
+            only("POST", method)?;
             let action = PartitionAction::named(action).ok_or_else(|| nothing_at(action))?;
             actions::on_partition(&controlled.cluster, topic, number(partition)?, action, body)
         }
         ["clock"] => {
-            only(method, &Method::POST)?;
+            only("POST", method)?;
             actions::turn_clock(&controlled.cluster, body)
         }
         ["retention"] => {
-            only(method, &Method::POST)?;
+            only("POST", method)?;
             controlled.cluster.faults().run_retention();
             Ok(Answer::done())
         }
         ["transactions", "expire"] => {
-            only(method, &Method::POST)?;
+            only("POST", method)?;
             controlled.cluster.faults().expire_transactions();
             Ok(Answer::done())
         }
@@ -92,12 +92,8 @@ fn fault(controlled: &Controlled, method: &Method, id: u64) -> Result<Answer, Re
     }
 }
 
-fn only(method: &Method, understood: &Method) -> Result<(), Refusal> {
-    match (method == understood, understood == Method::GET) {
-        (true, _) => Ok(()),
-        (false, true) => Err(Refusal::method("GET")),
-        (false, false) => Err(Refusal::method("POST")),
-    }
+fn only(understood: &'static str, method: &Method) -> Result<(), Refusal> {
+    if method.as_str() == understood { Ok(()) } else { Err(Refusal::method(understood)) }
 }
 
 fn number<T: std::str::FromStr>(text: &str) -> Result<T, Refusal> {

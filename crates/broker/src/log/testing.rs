@@ -1,9 +1,29 @@
-//! Batches for the tests of this module.
+//! Logs and batches for the tests of this module.
+
+use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use milena_records::{
     BATCH_HEADER_LEN, Batch, BatchBuilder, BatchHeader, Batches, Codec, ProducerStamp, RecordParts, Scratch,
 };
+
+use super::PartitionLog;
+use crate::config::TopicConfig;
+
+/// When everything here happens.
+pub(crate) const NOW: i64 = 1_700_000_000_000;
+
+/// An empty log with a leader.
+pub(crate) fn log_with(config: TopicConfig) -> PartitionLog {
+    let mut log = PartitionLog::new(Arc::new(config), NOW);
+    log.begin_leader_epoch(0);
+    log
+}
+
+/// With Kafka's defaults.
+pub(crate) fn log() -> PartitionLog {
+    log_with(TopicConfig::defaults())
+}
 
 type TestRecord = (i64, Option<&'static [u8]>, &'static [u8]);
 

@@ -1,24 +1,10 @@
 //! What readers of committed records get of a log.
 
-use std::sync::Arc;
-
 use milena_records::Batches;
 
-use super::testing::TestBatch;
+use super::testing::{NOW, TestBatch, log, log_with};
 use super::*;
 use crate::config::TopicConfig;
-
-const NOW: i64 = 1_700_000_000_000;
-
-fn log_with(config: TopicConfig) -> PartitionLog {
-    let mut log = PartitionLog::new(Arc::new(config), NOW);
-    log.begin_leader_epoch(0);
-    log
-}
-
-fn log() -> PartitionLog {
-    log_with(TopicConfig::defaults())
-}
 
 fn append(log: &mut PartitionLog, batch: &TestBatch) -> i64 {
     let config = log.config().clone();

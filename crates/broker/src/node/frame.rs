@@ -240,6 +240,27 @@ mod tests {
         [&(body.len() as u32).to_be_bytes()[..], body].concat()
     }
 
+    /// What comes of a frame of `len` bytes, of which one arrives every 10 s.
+    async fn read_dripping(
+        reader: &mut FrameReader<tokio::io::DuplexStream>,
+        client: &mut tokio::io::DuplexStream,
+        len: usize,
+    ) -> Result<Option<Bytes>, FrameError> {
+        let drip = async {
+            client.write_all(&framed(&vec![0; len])[..4]).await.expect("written");
+            loop {
+                tokio::time::sleep(Duration::from_secs(10)).await;
+                client.write_all(&[0]).await.expect("written");
+            }
+        };
+        let hears = Switch::off();
+        tokio::select! {
+            biased;
+            read = reader.next(&hears) => read,
+            () = drip => unreachable!("it never ends"),
+        }
+    }
+
     #[tokio::test]
     async fn frames_are_split_wherever_reads_end() {
         let bytes = [framed(b"one"), framed(b""), framed(&[7; 100_000])].concat();
@@ -297,19 +318,7 @@ mod tests {
     async fn a_stranger_must_say_something_in_time_however_often_it_sends_a_byte() {
         let (mut client, server) = tokio::io::duplex(16);
         let mut reader = FrameReader::new(server, 1 << 20, Some(Duration::from_secs(600)));
-        let drip = async {
-            client.write_all(&framed(&[0; 100])[..4]).await.expect("written");
-            loop {
-                tokio::time::sleep(Duration::from_secs(10)).await;
-                client.write_all(&[0]).await.expect("written");
-            }
-        };
-        let hears = Switch::off();
-        let read = tokio::select! {
-            biased;
-            read = reader.next(&hears) => read,
-            () = drip => unreachable!("it never ends"),
-        };
+        let read = read_dripping(&mut reader, &mut client, 100).await;
         assert!(matches!(read, Err(FrameError::TooSlow(FIRST_FRAME_LIMIT))));
     }
 
@@ -319,19 +328,7 @@ mod tests {
         let limit = Duration::from_secs(600);
         let mut reader = FrameReader::new(server, 1 << 20, Some(limit));
         reader.trust();
-        let drip = async {
-            client.write_all(&framed(&[0; 10_000])[..4]).await.expect("written");
-            loop {
-                tokio::time::sleep(Duration::from_secs(10)).await;
-                client.write_all(&[0]).await.expect("written");
-            }
-        };
-        let hears = Switch::off();
-        let read = tokio::select! {
-            biased;
-            read = reader.next(&hears) => read,
-            () = drip => unreachable!("it never ends"),
-        };
+        let read = read_dripping(&mut reader, &mut client, 10_000).await;
         assert!(matches!(read, Err(FrameError::TooSlow(within)) if within == limit));
     }
 

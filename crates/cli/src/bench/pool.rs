@@ -5,6 +5,8 @@
 
 use milena::HeaderRef;
 
+use crate::random::SplitMix64;
+
 /// How many different events there are.
 const POOL: usize = 10_000;
 
@@ -26,7 +28,7 @@ pub(super) struct Event {
 
 impl Event {
     fn new(index: u64, size: usize) -> Self {
-        let mut random = SplitMix64(42 << 32 | index);
+        let mut random = SplitMix64::new(42 << 32 | index);
         let key = format!("{:016x}", random.next());
         let event = random.pick(&EVENTS);
         let time_ms = TIME_BEGIN_MS + random.next() % TIME_SPREAD_MS;
@@ -86,23 +88,6 @@ const POOL_BYTES_MAX: usize = 256 << 20;
 pub(super) fn pool(size: usize) -> Vec<Event> {
     let count = POOL.min(POOL_BYTES_MAX / size.max(1)).max(1);
     (0..count as u64).map(|index| Event::new(index, size)).collect()
-}
-
-/// Steele, Lea, Flood 2014.
-struct SplitMix64(u64);
-
-impl SplitMix64 {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn pick(&mut self, words: &[&'static str; 8]) -> &'static str {
-        words[(self.next() % 8) as usize]
-    }
 }
 
 #[cfg(test)]

@@ -9,9 +9,10 @@ use milena::{Consumer, Env, OffsetReset, TopicPartition};
 use milena_history::{Event, Isolation, Name};
 
 use super::Stress;
-use super::load::{self, SplitMix64};
+use super::load;
 use super::recorder::Recorder;
 use crate::failure::Failure;
+use crate::random::SplitMix64;
 
 /// How long a consumer reads before it thinks of going back.
 const STRETCH: Duration = Duration::from_secs(2);

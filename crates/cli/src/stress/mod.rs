@@ -21,7 +21,7 @@ use crate::interrupt::Interrupt;
 use crate::output::print_line;
 use crate::progress::Progress;
 
-use load::SplitMix64;
+use crate::random::SplitMix64;
 use recorder::Recorder;
 
 #[derive(Args, Debug, Clone)]

@@ -8,10 +8,11 @@ use milena::env::Task;
 use milena::{Env, Producer, Record};
 use milena_history::{Event, Name, Note, RecordId};
 
-use super::load::{self, Place, SplitMix64};
+use super::load::{self, Place};
 use super::recorder::Recorder;
 use super::{Stress, StressArgs};
 use crate::failure::Failure;
+use crate::random::SplitMix64;
 
 /// On a machine that is busy, a task may run so much later than it is due.
 const SLACK: Duration = Duration::from_secs(10);

@@ -1,9 +1,8 @@
 //! `milena broker`.
 
-use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 
-use crate::support::{Broker, milena};
+use crate::support::{Broker, http, milena};
 
 #[test]
 fn it_tells_the_addresses_of_all_nodes_and_has_the_topics_given() {
@@ -47,16 +46,9 @@ fn a_control_port_kills_nodes_over_http() {
     let mut broker = Broker::start(&["-n", "3", "--control", "0"]);
     let line = broker.process.line();
     let control = line.strip_prefix("control=http://").expect("it tells where the control port is");
-    let call = |request: &str| {
-        let mut stream = TcpStream::connect(control).unwrap();
-        stream.write_all(format!("{request} HTTP/1.0\r\n\r\n").as_bytes()).unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        answer
-    };
-    assert!(call("GET /openapi.json").contains("/v1/nodes/{node}/kill"));
-    assert!(call("POST /v1/nodes/2/kill").contains(" 204 "));
+    assert!(http(control, "GET", "/openapi.json", "").contains("/v1/nodes/{node}/kill"));
+    assert!(http(control, "POST", "/v1/nodes/2/kill", "").contains(" 204 "));
     let second = broker.bootstrap.split(',').nth(1).unwrap();
     assert!(TcpStream::connect(second).is_err());
-    assert!(call("GET /v1/cluster").contains("\"running\":false"));
+    assert!(http(control, "GET", "/v1/cluster", "").contains("\"running\":false"));
 }
