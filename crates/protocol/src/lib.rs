@@ -36,7 +36,7 @@ pub use api::{UnknownApiKey, VersionRange};
 pub use byte_str::ByteStr;
 pub use codec::{
     DecodeError, DecodeProblem, Decoder, EncodeError, EncodeProblem, Encoder, Message, Request,
-    UnknownTaggedField, Wire,
+    UnknownTaggedField, Wire, memory_limit,
 };
 pub use error_code::ErrorCode;
 pub use exchange::{

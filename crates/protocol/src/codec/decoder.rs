@@ -7,11 +7,13 @@ use crate::{ByteStr, ErrorCode, Records, Uuid};
 
 /// Takes values off the front of received bytes; every length is checked against what remains.
 ///
-/// Strings, byte fields and records are slices of the input. The memory of arrays grows with the elements that
-/// were really decoded, never with the count that was announced.
+/// Strings, byte fields and records are slices of the input. Elements of arrays and unknown tagged fields are larger in memory than
+/// on the wire, so that they have a budget: see [`memory_limit`].
 #[derive(Debug)]
 pub struct Decoder {
     input: Bytes,
+    /// Bytes that elements may still take.
+    memory: usize,
     pub(super) position: usize,
     /// Where reading must stop: the end of the input, or of the tagged field being read.
     pub(super) end: usize,
@@ -20,10 +22,21 @@ pub struct Decoder {
     version: i16,
 }
 
+/// What the elements of a message of `received` bytes may take: 32 times as much as that, which no honest message comes near, and of
+/// large messages no more than twice as much and 256 MiB; whatever its size, 64 KiB.
+pub const fn memory_limit(received: usize) -> usize {
+    const ALWAYS: usize = 64 << 10;
+    const LARGE: usize = 256 << 20;
+    let (by_factor, of_large) =
+        (received.saturating_mul(32), received.saturating_mul(2).saturating_add(LARGE));
+    ALWAYS + if by_factor < of_large { by_factor } else { of_large }
+}
+
 impl Decoder {
     /// A decoder of these bytes.
     pub fn new(input: Bytes) -> Self {
-        Decoder { position: 0, end: input.len(), input, is_flexible: false, message: "-", version: -1 }
+        let (end, memory) = (input.len(), memory_limit(input.len()));
+        Decoder { position: 0, end, input, memory, is_flexible: false, message: "-", version: -1 }
     }
 
     /// Bytes that are left.
@@ -204,8 +217,8 @@ impl Decoder {
         if count > remaining / T::MIN_LEN {
             return Err(self.error(field, DecodeProblem::TooMany { count, remaining }));
         }
-        // At most as much memory as bytes were received; more only for elements that are really there.
-        let mut elements = Vec::with_capacity(count.min(remaining / size_of::<T>()));
+        self.charge(field, count, size_of::<T>())?;
+        let mut elements = Vec::with_capacity(count);
         for _ in 0..count {
             elements.push(T::read(self, version)?);
         }
@@ -239,6 +252,24 @@ impl Decoder {
         let start = self.position;
         self.position += length;
         Ok(self.input.slice(start..self.position))
+    }
+
+    /// Takes `count` elements of `size` bytes from the budget.
+    pub(super) fn charge(
+        &mut self,
+        field: &'static str,
+        count: usize,
+        size: usize,
+    ) -> Result<(), DecodeError> {
+        match self.memory.checked_sub(count.saturating_mul(size)) {
+            Some(left) => {
+                self.memory = left;
+                Ok(())
+            }
+            None => {
+                Err(self.error(field, DecodeProblem::TooMuchMemory { limit: memory_limit(self.input.len()) }))
+            }
+        }
     }
 
     #[cold]

@@ -26,6 +26,12 @@ pub enum EncodeProblem {
     /// A value is set that this version cannot carry and that must not be dropped silently.
     #[error("set, but this version does not have it")]
     Absent,
+    /// Elements that would take more memory than a message of its size may.
+    #[error("its elements would take more than the {limit} bytes that a message of this size may")]
+    TooMuchMemory {
+        /// What they may take.
+        limit: usize,
+    },
     /// A field is null in a version that does not allow it.
     #[error("null, which this version does not allow")]
     Null,
@@ -85,6 +91,12 @@ pub enum DecodeProblem {
         count: usize,
         /// Bytes that are left.
         remaining: usize,
+    },
+    /// Elements that would take more memory than a message of its size may.
+    #[error("its elements would take more than the {limit} bytes that a message of this size may")]
+    TooMuchMemory {
+        /// What they may take.
+        limit: usize,
     },
     /// A field is null in a version that does not allow it.
     #[error("null, which this version does not allow")]

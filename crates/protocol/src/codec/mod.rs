@@ -6,7 +6,7 @@ mod error;
 mod tagged;
 mod wire;
 
-pub use decoder::Decoder;
+pub use decoder::{Decoder, memory_limit};
 pub use encoder::Encoder;
 pub(crate) use encoder::FRAME_LENGTH_LEN;
 pub use error::{DecodeError, DecodeProblem, EncodeError, EncodeProblem};

@@ -15,6 +15,9 @@ pub struct UnknownTaggedField {
     pub data: Bytes,
 }
 
+/// What an unknown field takes: a vector has room for four at once, and while it grows its old and its new memory.
+const UNKNOWN_FIELD_BYTES: usize = 4 * size_of::<UnknownTaggedField>();
+
 /// Writes the tagged fields of one struct.
 ///
 /// How many there are and how long each is stands before them and is known after them: one byte is kept free, and
@@ -181,6 +184,7 @@ impl TagReader {
             return Ok(None);
         }
         self.left -= 1;
+        input.charge("tagged fields", 1, UNKNOWN_FIELD_BYTES)?;
         let tag = input.varint("tagged fields")?;
         let length = input.varint("tagged fields")? as usize;
         input.limit("tagged fields", length)?;

@@ -2,28 +2,27 @@
 
 use allocation_counter::measure;
 use bytes::{Bytes, BytesMut};
-use milena_protocol::messages::{ConsumerProtocolSubscription, HeartbeatRequest};
+use milena_protocol::messages::{
+    ConsumerProtocolSubscription, HeartbeatRequest, HeartbeatResponse, ListGroupsRequest,
+};
 use milena_protocol::{
-    DecodeProblem, decode_api_versions_response, decode_prefixed, decode_request_header, decode_response,
+    DecodeProblem, Decoder, Message, decode_api_versions_response, decode_prefixed, decode_request_header,
+    decode_response, memory_limit,
 };
 
 use crate::generated::fields::MESSAGES;
 use crate::golden::golden;
 use crate::reflect::{Entry, Random};
 
-/// Memory at any time during decoding, per byte received. A struct is bigger in memory than on the wire: an empty
-/// string takes 1 byte there and 32 here, and a vector that grows has its old and its new memory for a moment.
-const MEMORY_PER_BYTE: u64 = 100;
-
 /// Memory that does not depend on what is received: the message itself, in a box for these tests.
 const MEMORY_BASE: u64 = 4096;
 
 /// Decodes; if that succeeds, encodes. Neither may panic.
 fn try_decode(entry: &Entry, bytes: Bytes, version: i16) -> bool {
-    let length = bytes.len() as u64;
+    let length = bytes.len();
     let mut decoded = None;
     let allocated = measure(|| decoded = Some((entry.decode)(bytes.clone(), version)));
-    let limit = MEMORY_BASE + MEMORY_PER_BYTE * length;
+    let limit = MEMORY_BASE + memory_limit(bytes.len()) as u64;
     let peak = allocated.bytes_max;
     assert!(peak <= limit, "{} version {version}: {peak} bytes for {length}: {bytes:02x?}", entry.name);
     match decoded {
@@ -89,6 +88,30 @@ fn an_array_as_long_as_the_bytes_allow_takes_memory_in_proportion() {
                 try_decode(entry, hostile.freeze(), version);
             }
         }
+    }
+}
+
+#[test]
+fn what_swells_in_memory_is_refused_before_it_does() {
+    const RECEIVED: usize = 40 << 20;
+    // No error, no throttle time, and then nothing but tagged fields of no bytes.
+    let mut tagged = BytesMut::zeroed(6);
+    tagged.extend_from_slice(&[0xff, 0xff, 0xff, 0x0f]);
+    tagged.resize(RECEIVED, 0);
+    // A list of states: empty strings, of one byte each.
+    let mut strings = BytesMut::from(&[0xff, 0xff, 0xff, 0x10][..]);
+    strings.resize(RECEIVED, 1);
+    let decode: [(&str, fn(Decoder) -> DecodeProblem, BytesMut); 2] = [
+        ("tagged", |mut input| HeartbeatResponse::decode(&mut input, 4).unwrap_err().problem, tagged),
+        ("strings", |mut input| ListGroupsRequest::decode(&mut input, 5).unwrap_err().problem, strings),
+    ];
+    for (name, decode, bytes) in decode {
+        let input = Decoder::new(bytes.freeze());
+        let mut problem = None;
+        let allocated = measure(|| problem = Some(decode(input)));
+        assert_eq!(problem, Some(DecodeProblem::TooMuchMemory { limit: memory_limit(RECEIVED) }), "{name}");
+        let peak = allocated.bytes_max as usize;
+        assert!(peak <= memory_limit(RECEIVED), "{name}: {peak}");
     }
 }
 
