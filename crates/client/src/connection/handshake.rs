@@ -197,6 +197,7 @@ impl Connection<()> {
             response_bytes_max: self.response_bytes_max,
             handshaking: false,
             last_used: self.last_used,
+            answered_at: self.answered_at,
             throttled_until: self.throttled_until,
             unannounced: None,
             watched: None,

@@ -49,6 +49,8 @@ pub struct Connection<T> {
     response_bytes_max: usize,
     handshaking: bool,
     last_used: Instant,
+    /// When the last answer came.
+    answered_at: Option<Instant>,
     throttled_until: Option<Instant>,
     /// The API of the last answer, as long as nobody was told whether it throttles.
     unannounced: Option<ApiKey>,
@@ -115,6 +117,7 @@ impl<T> Connection<T> {
             response_bytes_max: config.response_bytes_max,
             handshaking: true,
             last_used,
+            answered_at: None,
             throttled_until: None,
             unannounced: None,
             watched: None,
@@ -251,6 +254,7 @@ impl<T> Connection<T> {
     }
 
     fn answered(&mut self, request: InFlight<T>, frame: Bytes, now: Instant) -> Response<T> {
+        self.answered_at = Some(now);
         let WatchedRequest { api, version, .. } = request.request;
         let latency = now.saturating_duration_since(request.sent_at);
         request.span.in_scope(|| tracing::trace!(bytes = frame.len(), ?latency, "answered"));
@@ -279,17 +283,24 @@ impl<T> Connection<T> {
         self.incoming.recycle(frame);
     }
 
-    /// When the oldest unanswered request times out.
+    /// When the first unanswered request times out.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.in_flight.iter().map(|request| request.deadline).min()
+        self.in_flight.iter().map(|request| self.overdue_at(request)).min()
     }
 
     /// The error of a request that has timed out at `now`, if one has: the connection is to be given up.
     pub fn timed_out(&self, now: Instant) -> Option<ConnectionError> {
-        let request = self.in_flight.iter().find(|request| request.deadline <= now)?;
+        let request = self.in_flight.iter().find(|request| self.overdue_at(request) <= now)?;
         let (api, after) = (request.request.api.name(), request.timeout);
         let error = ConnectionErrorReason::RequestTimeout { api, after }.at(&self.address);
         Some(self.break_off(error))
+    }
+
+    /// A broker works on one request of a connection after the other, so that every answer gives those that wait behind it the whole of
+    /// their time: many requests in flight are no reason to break off a connection that gets on.
+    fn overdue_at(&self, request: &InFlight<T>) -> Instant {
+        let since_answer = self.answered_at.and_then(|answered_at| answered_at.checked_add(request.timeout));
+        since_answer.map_or(request.deadline, |overdue_at| overdue_at.max(request.deadline))
     }
 
     /// When something was last sent or received.

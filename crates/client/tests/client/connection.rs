@@ -205,6 +205,30 @@ async fn the_oldest_request_times_out_first() {
     assert_eq!(error.reason, ConnectionErrorReason::RequestTimeout { api: "Heartbeat", after: TIMEOUT });
 }
 
+#[tokio::test(start_paused = true)]
+async fn requests_that_wait_behind_others_time_out_only_when_nothing_comes() {
+    const WORK: Duration = Duration::from_secs(20);
+    let network = Network::default();
+    network.serve("broker:9092", |request| match (echo(request), request.api()) {
+        (Action::Answer(frame), ApiKey::Heartbeat) => Action::AnswerLater(WORK, frame),
+        (answer, _) => answer,
+    });
+    let env = network.env();
+    let mut connection = connect(&env).await;
+    let started = env.now();
+    for n in 0..4 {
+        connection.submit(&heartbeat(0), NOT_THROTTLING, TIMEOUT, n).unwrap();
+    }
+    for n in 1..=3 {
+        response(&mut connection).await.unwrap();
+        assert_eq!(env.now() - started, WORK * n);
+        assert_eq!(connection.timed_out(env.now()), None);
+    }
+    let due = connection.poll_timeout().unwrap();
+    assert_eq!(due - env.now(), TIMEOUT);
+    assert!(connection.timed_out(due).is_some());
+}
+
 /// A record set whose memory can be recognised: all bytes are the same.
 fn produce(fill: u8, bytes: &Bytes) -> ProduceRequest {
     assert!(bytes.iter().all(|byte| *byte == fill));
