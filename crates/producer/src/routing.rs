@@ -174,6 +174,27 @@ impl Shared {
         sender
     }
 
+    /// Ends the senders of brokers that are gone from the metadata, once they lead nothing and nobody waits for their answers: brokers
+    /// that are replaced get new ids, and a producer may live for years.
+    pub(crate) fn end_departed_senders(&self) {
+        let metadata = self.client.metadata().current();
+        let mut senders = self.routing.senders();
+        let before = senders.by_node.len();
+        senders.by_node.retain(|node_id, sending| {
+            // Referred to from here and from its task; more references are only made under this lock, or from one of a partition's.
+            let is_needed = metadata.brokers.contains_key(node_id)
+                || Arc::strong_count(&sending.sender) > 2
+                || sending.sender.has_requests();
+            if !is_needed {
+                self.watch.forget_node(*node_id);
+            }
+            is_needed
+        });
+        if senders.by_node.len() < before {
+            self.backlog.set_senders(senders.by_node.len());
+        }
+    }
+
     pub(crate) fn senders(&self) -> Vec<Arc<BrokerSender>> {
         self.routing.senders().by_node.values().map(|sending| sending.sender.clone()).collect()
     }

@@ -20,6 +20,7 @@ pub(crate) async fn follow_metadata(shared: Arc<Shared>) {
         for topic in shared.topics() {
             shared.route(&topic);
         }
+        shared.end_departed_senders();
         for sender in shared.senders() {
             sender.handle_metadata();
         }

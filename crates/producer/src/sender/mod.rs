@@ -137,6 +137,14 @@ impl BrokerSender {
         Poll::Pending
     }
 
+    /// Whether requests wait for their answers, as far as can be told: while somebody moves the state, they may.
+    pub(crate) fn has_requests(&self) -> bool {
+        match &*lock(&self.turn) {
+            Turn::Free(state) => state.has_requests(),
+            Turn::Taken { .. } => true,
+        }
+    }
+
     /// The state, if nobody else has it; otherwise the task will be woken when they are done.
     fn take_turn(&self) -> Option<Box<SenderState>> {
         let mut turn = lock(&self.turn);

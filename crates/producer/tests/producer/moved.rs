@@ -93,6 +93,42 @@ async fn a_broker_that_moved_is_not_waited_for_at_its_old_address() {
     .await;
 }
 
+/// Returns when the client has asked for metadata once more.
+async fn refresh(script: &Script) {
+    let metadata = script.client.metadata();
+    let asked = metadata.version();
+    metadata.request_update();
+    metadata.changed_since(asked).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_belongs_to_brokers_that_are_gone_ends() {
+    patiently(async {
+        let script = Script::start(|_, request| all_written(request), |_| {}).await;
+        for node_id in 2..12 {
+            let host = format!("broker-{node_id}");
+            serve_elsewhere(&script.cluster, &format!("{host}:9092"));
+            let broker = MetadataResponseBroker {
+                node_id,
+                host: host.as_str().into(),
+                port: 9092,
+                ..Default::default()
+            };
+            script.cluster.change(|metadata| {
+                metadata.brokers.truncate(1);
+                metadata.brokers.push(broker);
+            });
+            script.cluster.topic(TOPIC, &[(node_id, node_id), (1, 0)]);
+            refresh(&script).await;
+            acks(vec![script.send(0, b"x").await]).await;
+        }
+        script.producer.env().sleep(secs(1)).await;
+        // The bootstrap's, and the producer's own to the last broker and, at most, to the one before it.
+        assert!(script.network.open_streams() <= 4, "{} connections", script.network.open_streams());
+    })
+    .await;
+}
+
 /// 10. franz-go#119, #198: a leader epoch that really went back is believed in the end.
 #[tokio::test(start_paused = true)]
 async fn a_leader_whose_epoch_went_back_is_found() {
