@@ -69,9 +69,42 @@ impl PartitionAction {
     }
 }
 
+/// What can be done to a consumer group.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum GroupAction {
+    MoveCoordinator,
+    LoseCoordinator,
+    ExpireSessions,
+}
+
+impl GroupAction {
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "move-coordinator" => Self::MoveCoordinator,
+            "lose-coordinator" => Self::LoseCoordinator,
+            "expire-sessions" => Self::ExpireSessions,
+            _ => return None,
+        })
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Nothing {}
+
+/// A group is named in the body, because its name may be any text.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Group {
+    group: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MoveCoordinator {
+    group: String,
+    node: NodeId,
+}
 
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
@@ -198,10 +231,7 @@ pub(crate) fn on_partition(
         return Err(Refusal::not_found(format!("there is no partition {partition} of topic {topic:?}")));
     }
     let faults = cluster.faults();
-    let has_node = |node: NodeId| match cluster.address(node) {
-        Some(_) => Ok(()),
-        None => Err(Refusal::senseless(format!("there is no node {node}"))),
-    };
+    let has_node = |node| has_node(cluster, node);
     let is_done = match action {
         PartitionAction::MoveLeader => {
             let MoveLeader { node, lose_from } = parse(body)?;
@@ -234,6 +264,33 @@ pub(crate) fn on_partition(
     match is_done {
         true => Ok(Answer::done()),
         false => Err(Refusal::senseless(format!("partition {partition} of {topic:?} has no such offset"))),
+    }
+}
+
+pub(crate) fn on_group(cluster: &Cluster, action: GroupAction, body: &[u8]) -> Result<Answer, Refusal> {
+    let faults = cluster.faults();
+    match action {
+        GroupAction::MoveCoordinator => {
+            let MoveCoordinator { group, node } = parse(body)?;
+            has_node(cluster, node)?;
+            faults.move_coordinator(&group, node);
+        }
+        GroupAction::LoseCoordinator => faults.lose_coordinator(&parse::<Group>(body)?.group),
+        GroupAction::ExpireSessions => {
+            let Group { group } = parse(body)?;
+            if cluster.group_state(&group).is_none() {
+                return Err(Refusal::not_found(format!("there is no group {group:?}")));
+            }
+            faults.expire_group_sessions(&group);
+        }
+    }
+    Ok(Answer::done())
+}
+
+fn has_node(cluster: &Cluster, node: NodeId) -> Result<(), Refusal> {
+    match cluster.address(node) {
+        Some(_) => Ok(()),
+        None => Err(Refusal::senseless(format!("there is no node {node}"))),
     }
 }
 

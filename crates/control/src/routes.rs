@@ -2,7 +2,7 @@
 
 use hyper::Method;
 
-use crate::actions::{self, NodeAction, PartitionAction};
+use crate::actions::{self, GroupAction, NodeAction, PartitionAction};
 use crate::answer::{Answer, Refusal};
 use crate::server::Controlled;
 
@@ -49,6 +49,11 @@ async fn version_1(
             only("POST", method)?;
             let action = PartitionAction::named(action).ok_or_else(|| nothing_at(action))?;
             actions::on_partition(&controlled.cluster, topic, number(partition)?, action, body)
+        }
+        ["groups", action] => {
+            only(method, &Method::POST)?;
+            let action = GroupAction::named(action).ok_or_else(|| nothing_at(action))?;
+            actions::on_group(&controlled.cluster, action, body)
         }
         ["clock"] => {
             only("POST", method)?;

@@ -65,6 +65,7 @@ enum EffectSpec {
     AnswerWith { error: String },
     CloseBeforeWork,
     DelayWork { ms: u64 },
+    DeliverTwice,
     LoseAnswer,
     DelayAnswer { ms: u64 },
     TruncateAnswer,
@@ -108,6 +109,7 @@ impl EffectSpec {
             Self::AnswerWith { error } => Ok(rule.answer_with(error_code(error)?)),
             Self::CloseBeforeWork => Ok(rule.close_before_work()),
             Self::DelayWork { ms } => Ok(rule.delay_work(Duration::from_millis(*ms))),
+            Self::DeliverTwice => Ok(rule.deliver_twice()),
             Self::LoseAnswer => Ok(rule.lose_answer()),
             Self::DelayAnswer { ms } => Ok(rule.delay_answer(Duration::from_millis(*ms))),
             Self::TruncateAnswer => Ok(rule.truncate_answer()),
@@ -125,7 +127,7 @@ impl EffectSpec {
             Self::HideTopic => Ok(rule.hide_topic()),
             Self::ReportLeader { node } => Ok(rule.report_leader(*node)),
             Self::ReportLeaderEpoch { leader_epoch } => Ok(rule.report_leader_epoch(*leader_epoch)),
-            Self::CloseBeforeWork | Self::DelayWork { .. } | Self::TruncateAnswer => {
+            Self::CloseBeforeWork | Self::DelayWork { .. } | Self::DeliverTwice | Self::TruncateAnswer => {
                 Err(Refusal::senseless("this effect is about whole requests: leave out topic and partition"))
             }
         }

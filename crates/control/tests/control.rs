@@ -119,6 +119,24 @@ async fn partitions_get_other_leaders() {
     controlled.done("/v1/transactions/expire", json!({})).await;
 }
 
+#[tokio::test]
+async fn groups_get_other_coordinators() {
+    let controlled = Controlled::start().await;
+    let cluster = &controlled.cluster;
+    for node in cluster.nodes() {
+        controlled.done("/v1/groups/move-coordinator", json!({ "group": "readers/1", "node": node })).await;
+        assert_eq!(cluster.coordinator("readers/1"), Some(node));
+    }
+    controlled.done("/v1/groups/lose-coordinator", json!({ "group": "readers/1" })).await;
+    assert_eq!(cluster.coordinator("readers/1"), None);
+    let (status, body) =
+        controlled.call("POST", "/v1/groups/expire-sessions", r#"{"group": "readers/1"}"#).await;
+    assert_eq!((status, body["error"].as_str().unwrap().contains("readers/1")), (404, true));
+    let (status, _) =
+        controlled.call("POST", "/v1/groups/move-coordinator", r#"{"group": "g", "node": 9}"#).await;
+    assert_eq!(status, 422);
+}
+
 /// Asks for ApiVersions, whose answer begins with its length, the correlation id and the error code.
 async fn api_versions(address: &str) -> Option<i16> {
     let mut stream = TcpStream::connect(address).await.unwrap();

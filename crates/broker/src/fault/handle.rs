@@ -99,19 +99,22 @@ impl Faults {
         self.kill_unnoticed(node).await;
     }
 
-    /// Starts a node that is down, at the address that it had; it is in sync at once. One that runs is left alone.
+    /// Starts a node that is down, at the address that it had; it is in sync at once. One that runs is only let back into the cluster, if
+    /// it was taken for dead ([`notice`](Self::notice)).
     ///
     /// # Errors
     /// When the port has been taken meanwhile.
     pub async fn restart(&self, node: NodeId) -> io::Result<()> {
-        let Some(node) = self.shared.node(node).filter(|node| !node.is_running()) else { return Ok(()) };
-        let tcp = match self.has_tcp {
-            true => Some(TcpListener::bind(node.address).await?),
-            false => None,
-        };
-        node.frozen.set(false);
-        node.deaf.set(false);
-        Listener::start(&self.shared, node, tcp);
+        let Some(node) = self.shared.node(node) else { return Ok(()) };
+        if !node.is_running() {
+            let tcp = match self.has_tcp {
+                true => Some(TcpListener::bind(node.address).await?),
+                false => None,
+            };
+            node.frozen.set(false);
+            node.deaf.set(false);
+            Listener::start(&self.shared, node, tcp);
+        }
         self.shared.node_back(node.id);
         self.shared.seen.changed();
         Ok(())

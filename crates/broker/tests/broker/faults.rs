@@ -219,6 +219,17 @@ async fn a_frozen_node_does_nothing_until_it_goes_on() {
 }
 
 #[tokio::test]
+async fn a_node_that_was_taken_for_dead_is_let_back() {
+    let cluster = three_nodes().await;
+    cluster.faults().notice(1);
+    assert_ne!(cluster.leader("t", 0), Some(1));
+    cluster.faults().restart(1).await.expect("it runs");
+    assert_eq!(metadata(&mut connect(&cluster, 2).await).await.brokers.len(), 3);
+    cluster.faults().move_leader("t", 0, 1);
+    assert_eq!(outcome(&connect(&cluster, 1).await.call(9, &produce()).await), "NONE");
+}
+
+#[tokio::test]
 async fn a_node_that_does_not_read_stalls_the_writer() {
     let cluster = three_nodes().await;
     let mut client = cluster.connect(&cluster.address(1).expect("a node")).expect("connects");
