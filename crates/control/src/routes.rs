@@ -51,7 +51,7 @@ async fn version_1(
             actions::on_partition(&controlled.cluster, topic, number(partition)?, action, body)
         }
         ["groups", action] => {
-            only(method, &Method::POST)?;
+            only("POST", method)?;
             let action = GroupAction::named(action).ok_or_else(|| nothing_at(action))?;
             actions::on_group(&controlled.cluster, action, body)
         }

@@ -101,18 +101,19 @@ fn what_swells_in_memory_is_refused_before_it_does() {
     // A list of states: empty strings, of one byte each.
     let mut strings = BytesMut::from(&[0xff, 0xff, 0xff, 0x10][..]);
     strings.resize(RECEIVED, 1);
-    let decode: [(&str, fn(Decoder) -> DecodeProblem, BytesMut); 2] = [
-        ("tagged", |mut input| HeartbeatResponse::decode(&mut input, 4).unwrap_err().problem, tagged),
-        ("strings", |mut input| ListGroupsRequest::decode(&mut input, 5).unwrap_err().problem, strings),
-    ];
-    for (name, decode, bytes) in decode {
-        let input = Decoder::new(bytes.freeze());
-        let mut problem = None;
-        let allocated = measure(|| problem = Some(decode(input)));
-        assert_eq!(problem, Some(DecodeProblem::TooMuchMemory { limit: memory_limit(RECEIVED) }), "{name}");
-        let peak = allocated.bytes_max as usize;
-        assert!(peak <= memory_limit(RECEIVED), "{name}: {peak}");
-    }
+    refuses("tagged", tagged, |mut input| HeartbeatResponse::decode(&mut input, 4).unwrap_err().problem);
+    refuses("strings", strings, |mut input| ListGroupsRequest::decode(&mut input, 5).unwrap_err().problem);
+}
+
+/// `decode` ends for want of memory, and has not taken more than it may.
+fn refuses(name: &str, bytes: BytesMut, decode: impl Fn(Decoder) -> DecodeProblem) {
+    let limit = memory_limit(bytes.len());
+    let input = Decoder::new(bytes.freeze());
+    let mut problem = None;
+    let allocated = measure(|| problem = Some(decode(input)));
+    assert_eq!(problem, Some(DecodeProblem::TooMuchMemory { limit }), "{name}");
+    let peak = allocated.bytes_max as usize;
+    assert!(peak <= limit, "{name}: {peak}");
 }
 
 #[test]
