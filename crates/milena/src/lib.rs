@@ -121,7 +121,10 @@
 //!
 //! # Testing
 //!
-//! With the feature `broker` there is a Kafka-compatible cluster in your process, started in milliseconds:
+//! With the feature `testing`, the tests of your program get a cluster in their process, started in milliseconds, on a virtual clock, that
+//! goes wrong on request: see [`testing`].
+//!
+//! With the feature `broker` there is the cluster alone ([`broker::Cluster`]), for demonstrations and tools:
 //!
 //! ```
 //! use milena::broker::{Cluster, TopicSpec};
@@ -140,7 +143,8 @@
 //!
 //! # Cargo features
 //!
-//! On by default: the codecs `gzip`, `snappy`, `lz4` and `zstd`, and `json`. Off by default: `broker`. Everything is pure Rust.
+//! On by default: the codecs `gzip`, `snappy`, `lz4` and `zstd`, and `json`. Off by default: `broker`, and `testing`, which
+//! is for `[dev-dependencies]`: it makes tokio's clock one that can be paused. Everything is pure Rust.
 
 mod builder;
 pub mod config;
@@ -151,6 +155,8 @@ mod error;
 mod kafka;
 mod producer_builder;
 mod settings;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod typed;
 
 pub use builder::KafkaBuilder;

@@ -1,1 +1,0 @@
-//! milena-benches
