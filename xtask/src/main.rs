@@ -1,5 +1,6 @@
 //! Development commands: `cargo xtask <command>`.
 
+mod bench_broker;
 mod ci;
 mod codegen;
 mod deny;
@@ -18,6 +19,7 @@ fn main() -> ExitCode {
     let command = arguments.next().unwrap_or_default();
     let arguments: Vec<String> = arguments.collect();
     let outcome = match command.as_str() {
+        "bench-broker" => bench_broker::run(&arguments),
         "ci" => ci::run(&arguments),
         "codegen" => codegen::run(&arguments),
         "deny" => deny::run(&arguments),
@@ -27,7 +29,7 @@ fn main() -> ExitCode {
         "test" => test::run(&arguments),
         "tidy" => tidy::run(&arguments),
         _ => Err(format!(
-            "unknown command `{command}`; there are: ci, codegen, deny, features, no-c, sim, test, tidy"
+            "unknown command `{command}`; there are: bench-broker, ci, codegen, deny, features, no-c, sim, test, tidy"
         )
         .into()),
     };

@@ -38,7 +38,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Box<dyn Error>> {
 }
 
 /// The commit, and whether the tree differs from it.
-fn commit() -> Result<String, Box<dyn Error>> {
+pub(crate) fn commit() -> Result<String, Box<dyn Error>> {
     let mut describe = Command::new("git");
     describe.args(["describe", "--always", "--dirty", "--abbrev=12"]).current_dir(workspace::root());
     Ok(process::stdout_of(&mut describe)?.trim().to_owned())
