@@ -103,10 +103,20 @@ impl Offsets {
         Ok(())
     }
 
-    /// Ends a producer's transaction: publishes what is pending, or drops it.
-    pub(crate) fn complete(&mut self, producer_id: i64, end: TransactionEnd) {
-        let Some(pending) = self.pending.remove(&producer_id) else { return };
-        for (place, numbered) in pending.offsets {
+    /// Ends a producer's transaction for the groups that are meant, those of one coordinator: publishes what is pending
+    /// for them, or drops it.
+    pub(crate) fn complete(
+        &mut self,
+        producer_id: i64,
+        end: TransactionEnd,
+        is_meant: impl Fn(&str) -> bool,
+    ) {
+        let Some(pending) = self.pending.get_mut(&producer_id) else { return };
+        let ended: Vec<_> = pending.offsets.extract_if(.., |place, _| is_meant(&place.group)).collect();
+        if pending.offsets.is_empty() {
+            self.pending.remove(&producer_id);
+        }
+        for (place, numbered) in ended {
             self.close(&place, producer_id);
             let Place { group, topic, partition } = place;
             let present = self.groups.get(&group).and_then(|topics| topics.get(&topic)?.get(&partition));

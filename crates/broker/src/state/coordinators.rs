@@ -66,10 +66,15 @@ impl ClusterState {
         self.create_topic(&new, false, now_ms).map(drop)
     }
 
-    /// The partition whose leader coordinates `key`; `None` until the topic is created.
+    /// The index of the partition whose leader coordinates `key`; `None` until the topic is created.
+    pub(crate) fn coordinator_index(&self, topic: InternalTopic, key: &str) -> Option<i32> {
+        let partitions = self.topic(topic.name())?.partitions.len().max(1);
+        Some((java_hash(key).unsigned_abs() as usize % partitions) as i32)
+    }
+
+    /// That partition.
     pub(crate) fn coordinator_partition(&self, topic: InternalTopic, key: &str) -> Option<&Arc<Partition>> {
-        let partitions = &self.topic(topic.name())?.partitions;
-        partitions.get(java_hash(key).unsigned_abs() as usize % partitions.len().max(1))
+        self.topic(topic.name())?.partition(self.coordinator_index(topic, key)?)
     }
 
     /// The node that coordinates `key`; `None` while nobody does.

@@ -178,7 +178,7 @@ impl Shared {
 
     /// Has a partition's leader end a transaction: in its log, or among the offsets of the groups that belong to it.
     ///
-    /// Offsets have no log here; all that a producer has committed to any group is published by its first marker.
+    /// Offsets have no log here; a marker concerns the groups that the partition coordinates.
     pub(crate) fn end_in_partition(
         &self,
         partition: &Partition,
@@ -192,7 +192,10 @@ impl Shared {
             return Err(ErrorCode::NotLeaderOrFollower);
         }
         let end = if marker.is_commit { TransactionEnd::Commit } else { TransactionEnd::Abort };
-        self.groups.lock().offsets.complete(marker.producer_id, end);
+        let state = self.state();
+        let is_coordinated_here =
+            |group: &str| state.coordinator_index(InternalTopic::Offsets, group) == Some(partition.index);
+        self.groups.lock().offsets.complete(marker.producer_id, end, is_coordinated_here);
         Ok(())
     }
 }

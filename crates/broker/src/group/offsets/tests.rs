@@ -21,6 +21,10 @@ fn commit_pending(offsets: &mut Offsets, producer: (i64, i16), partition: i32, o
         .expect("a current producer epoch");
 }
 
+fn complete(offsets: &mut Offsets, producer_id: i64, end: TransactionEnd) {
+    offsets.complete(producer_id, end, |_| true);
+}
+
 fn committed(offsets: &Offsets, partition: i32) -> Option<i64> {
     offsets.get("g", "t", partition).map(|committed| committed.offset)
 }
@@ -42,7 +46,7 @@ fn a_pending_offset_shows_when_its_transaction_commits() {
     assert_eq!(committed(&offsets, 0), None);
     assert!(offsets.is_pending("g", "t", 0) && offsets.has_pending("g"));
     assert!(!offsets.is_pending("g", "t", 1) && !offsets.has_pending("f") && !offsets.has_pending("h"));
-    offsets.complete(7, TransactionEnd::Commit);
+    complete(&mut offsets, 7, TransactionEnd::Commit);
     assert_eq!(committed(&offsets, 0), Some(5));
     assert!(!offsets.has_pending("g"));
 }
@@ -52,8 +56,8 @@ fn a_pending_offset_is_dropped_when_its_transaction_aborts() {
     let mut offsets = Offsets::default();
     commit(&mut offsets, "g", 0, 1);
     commit_pending(&mut offsets, (7, 0), 0, 5);
-    offsets.complete(7, TransactionEnd::Abort);
-    offsets.complete(7, TransactionEnd::Commit);
+    complete(&mut offsets, 7, TransactionEnd::Abort);
+    complete(&mut offsets, 7, TransactionEnd::Commit);
     assert_eq!((committed(&offsets, 0), offsets.has_pending("g")), (Some(1), false));
 }
 
@@ -62,7 +66,7 @@ fn an_offset_committed_after_a_pending_one_stays() {
     let mut offsets = Offsets::default();
     commit_pending(&mut offsets, (7, 0), 0, 5);
     commit(&mut offsets, "g", 0, 2);
-    offsets.complete(7, TransactionEnd::Commit);
+    complete(&mut offsets, 7, TransactionEnd::Commit);
     assert_eq!(committed(&offsets, 0), Some(2));
 }
 
@@ -71,10 +75,23 @@ fn a_partition_is_pending_until_the_last_transaction_ends() {
     let mut offsets = Offsets::default();
     commit_pending(&mut offsets, (7, 0), 0, 5);
     commit_pending(&mut offsets, (8, 0), 0, 6);
-    offsets.complete(8, TransactionEnd::Commit);
+    complete(&mut offsets, 8, TransactionEnd::Commit);
     assert!(offsets.is_pending("g", "t", 0));
-    offsets.complete(7, TransactionEnd::Commit);
+    complete(&mut offsets, 7, TransactionEnd::Commit);
     assert_eq!((committed(&offsets, 0), offsets.is_pending("g", "t", 0)), (Some(6), false));
+}
+
+#[test]
+fn a_transaction_ends_for_the_groups_that_are_meant_and_stays_open_for_others() {
+    let mut offsets = Offsets::default();
+    for group in ["g", "h"] {
+        offsets.commit_pending((7, 0), &group.into(), &"t".into(), 0, at(5)).expect("a current epoch");
+    }
+    offsets.complete(7, TransactionEnd::Commit, |group| group == "g");
+    assert_eq!((committed(&offsets, 0), offsets.get("h", "t", 0).is_some()), (Some(5), false));
+    assert!(!offsets.has_pending("g") && offsets.has_pending("h"));
+    offsets.complete(7, TransactionEnd::Abort, |group| group == "h");
+    assert!(!offsets.has_pending("h") && offsets.get("h", "t", 0).is_none());
 }
 
 #[test]
@@ -92,7 +109,7 @@ fn a_deleted_offset_is_gone_pending_or_not() {
     commit_pending(&mut offsets, (7, 0), 0, 5);
     assert!(offsets.delete("g", "t", 0));
     assert!(!offsets.delete("g", "t", 0));
-    offsets.complete(7, TransactionEnd::Commit);
+    complete(&mut offsets, 7, TransactionEnd::Commit);
     assert_eq!(committed(&offsets, 0), None);
 }
 
@@ -103,7 +120,7 @@ fn a_deleted_group_leaves_nothing_and_others_stay() {
     commit(&mut offsets, "gg", 0, 2);
     commit_pending(&mut offsets, (7, 0), 1, 5);
     offsets.delete_group("g");
-    offsets.complete(7, TransactionEnd::Commit);
+    complete(&mut offsets, 7, TransactionEnd::Commit);
     assert_eq!((offsets.of_group("g").count(), offsets.of_group("gg").count()), (0, 1));
 }
 
@@ -115,7 +132,7 @@ fn offsets_go_with_their_topic_but_not_with_its_namesake() {
     offsets.commit(&"g".into(), &"t".into(), 1, CommittedOffset { topic_id: new, ..at(2) });
     commit_pending(&mut offsets, (7, 0), 2, 3);
     offsets.topic_deleted("t", old);
-    offsets.complete(7, TransactionEnd::Commit);
+    complete(&mut offsets, 7, TransactionEnd::Commit);
     assert_eq!([0, 1, 2].map(|partition| committed(&offsets, partition)), [None, Some(2), None]);
 }
 
@@ -127,7 +144,7 @@ fn expiry_spares_what_a_transaction_is_about_to_replace() {
     commit_pending(&mut offsets, (7, 0), 1, 3);
     assert!(!offsets.expire("g", |_, _| true));
     assert_eq!((committed(&offsets, 0), committed(&offsets, 1)), (None, Some(2)));
-    offsets.complete(7, TransactionEnd::Abort);
+    complete(&mut offsets, 7, TransactionEnd::Abort);
     assert!(!offsets.expire("g", |_, _| false));
     assert!(offsets.expire("g", |_, _| true));
 }

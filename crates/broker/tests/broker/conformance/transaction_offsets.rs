@@ -4,7 +4,10 @@ use kafka_protocol::messages::offset_fetch_request::OffsetFetchRequestTopic;
 use kafka_protocol::messages::txn_offset_commit_request::{
     TxnOffsetCommitRequestPartition, TxnOffsetCommitRequestTopic,
 };
-use kafka_protocol::messages::{AddOffsetsToTxnRequest, GroupId, OffsetFetchRequest, TxnOffsetCommitRequest};
+use kafka_protocol::messages::write_txn_markers_request::{WritableTxnMarker, WritableTxnMarkerTopic};
+use kafka_protocol::messages::{
+    AddOffsetsToTxnRequest, GroupId, OffsetFetchRequest, TxnOffsetCommitRequest, WriteTxnMarkersRequest,
+};
 use milena_protocol::{ApiKey, ErrorCode};
 use milena_testcontainers::KafkaVersion;
 
@@ -19,6 +22,7 @@ cases! {
     commits_are_checked_by_partition_metadata_and_group,
     offsets_show_when_their_transaction_commits,
     offsets_of_an_aborted_transaction_never_show,
+    a_marker_ends_a_transaction_for_the_groups_of_its_partition_only,
 }
 
 struct Committer {
@@ -204,4 +208,42 @@ async fn offsets_of_an_aborted_transaction_never_show(broker: &Broker) {
     assert_eq!(committer.commit(3, 5).await, ErrorCode::None);
     committer.client.end(3, false).await;
     assert_eq!((committer.fetch(false).await, committer.fetch(true).await), (Ok(-1), Ok(-1)));
+}
+
+async fn a_marker_ends_a_transaction_for_the_groups_of_its_partition_only(broker: &Broker) {
+    let mut committer = Committer::start(broker).await;
+    assert_eq!(committer.add(3).await, ErrorCode::None);
+    assert_eq!(committer.commit(3, 5).await, ErrorCode::None);
+    let coordinated_by = async |committer: &mut Committer| {
+        let described = committer.client.describe().await;
+        described.topics[0].partitions.clone()
+    };
+    let here = coordinated_by(&mut committer).await;
+    let first_group = committer.group.clone();
+    while coordinated_by(&mut committer).await.len() == 1 {
+        committer.group = unique("group-elsewhere");
+        assert_eq!(committer.add(3).await, ErrorCode::None);
+    }
+    assert_eq!(committer.commit(3, 6).await, ErrorCode::None);
+    let topic = WritableTxnMarkerTopic::default()
+        .with_name(name("__consumer_offsets"))
+        .with_partition_indexes(here.clone());
+    let marker = WritableTxnMarker::default()
+        .with_producer_id(committer.client.producer.0.into())
+        .with_producer_epoch(committer.client.producer.1)
+        .with_transaction_result(true)
+        .with_topics(vec![topic]);
+    let request = WriteTxnMarkersRequest::default().with_markers(vec![marker]);
+    let written = committer.client.connection.call(1, &request).await;
+    assert_eq!(written.markers[0].topics[0].partitions[0].error_code, 0);
+    assert_eq!(
+        committer.fetch(true).await,
+        Err(ErrorCode::UnstableOffsetCommit),
+        "its coordinator has no marker"
+    );
+    let elsewhere = std::mem::replace(&mut committer.group, first_group);
+    assert_eq!(committer.fetch(true).await, Ok(5));
+    committer.group = elsewhere;
+    committer.client.end(3, true).await;
+    assert_eq!(committer.fetch(true).await, Ok(6));
 }
