@@ -13,6 +13,7 @@
 //! | `fetch` | fetch sessions and waiting; pure |
 //! | `group` | groups and committed offsets: their coordinator; pure but for its driver |
 //! | `txn` | transactions: their coordinator; pure but for its driver |
+//! | `quota` | limits of clients in force, and what they have used; pure |
 //! | `state` | topics, leadership, placement, configuration changes; pure |
 //! | `config` | Kafka's keys, defaults and checks; pure |
 //! | `fault` | the table of what goes wrong, and the handle that fills it |
@@ -31,6 +32,7 @@ mod inspect;
 mod log;
 mod node;
 mod observe;
+mod quota;
 mod rng;
 mod shared;
 mod state;

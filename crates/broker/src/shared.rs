@@ -1,6 +1,6 @@
 //! What all nodes and connections of a cluster share.
 
-use std::sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use milena_protocol::Uuid;
 use tokio::sync::Notify;
@@ -12,6 +12,7 @@ use crate::group::Coordinator;
 use crate::log::Workspace;
 use crate::node::Node;
 use crate::observe::Observations;
+use crate::quota::{Bucket, MeterOf, Meters};
 use crate::state::{ClusterState, Partition};
 use crate::sync::{read, write};
 use crate::txn::Transactions;
@@ -19,7 +20,7 @@ use crate::txn::Transactions;
 /// The heart of a cluster.
 ///
 /// Locks are taken in one order: transactions, then the cluster's state, then groups, then a partition, then a node's
-/// sessions. None is held across an await.
+/// sessions, then meters of quotas. None is held across an await.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) clock: Clock,
@@ -28,6 +29,8 @@ pub(crate) struct Shared {
     nodes: Vec<Arc<Node>>,
     pub(crate) groups: Coordinator,
     pub(crate) transactions: Transactions,
+    /// What clients with quotas have created and deleted; the controller's.
+    pub(crate) mutations: Mutex<Meters<MeterOf, Bucket>>,
     pub(crate) faults: FaultTable,
     pub(crate) seen: Observations,
     /// Told when configuration changes.
@@ -44,6 +47,7 @@ impl Shared {
     ) -> Self {
         Self {
             clock,
+            mutations: Mutex::new(Meters::new(state.settings().mutation_windows)),
             state: RwLock::new(state),
             nodes,
             groups,

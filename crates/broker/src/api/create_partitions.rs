@@ -11,6 +11,9 @@ use super::{Api, message};
 use crate::node::{Reply, RequestContext};
 use crate::state::{AdminError, NewPartitions};
 
+/// The first version that knows `THROTTLING_QUOTA_EXCEEDED`.
+const THROTTLING_KNOWN_SINCE_VERSION: i16 = 3;
+
 impl Api for CreatePartitionsRequest {
     async fn handle(self, context: &RequestContext<'_>) -> Reply<CreatePartitionsResponse> {
         let mut seen = BTreeSet::new();
@@ -31,7 +34,11 @@ impl Api for CreatePartitionsRequest {
                 .assignments
                 .map(|given| given.into_iter().map(|replicas| replicas.broker_ids).collect());
             let new = NewPartitions { topic: topic.name, count: topic.count, assignments };
-            let created = context.shared.state_mut().create_partitions(&new, validate_only, context.now_ms());
+            let charge = |partitions| {
+                context.charge_mutations(partitions, context.version >= THROTTLING_KNOWN_SINCE_VERSION)
+            };
+            let mut state = context.shared.state_mut();
+            let created = state.create_partitions(&new, validate_only, context.now_ms(), charge);
             result(name, created)
         };
         results.extend(self.topics.into_iter().filter(|topic| !duplicates.contains(&topic.name)).map(create));

@@ -11,6 +11,9 @@ use super::{Api, message};
 use crate::node::{Reply, RequestContext};
 use crate::state::{AdminError, CreatedTopic, NewTopic, PARTITIONS_PER_REQUEST_MAX, too_many_partitions};
 
+/// The first version that knows `THROTTLING_QUOTA_EXCEEDED`.
+const THROTTLING_KNOWN_SINCE_VERSION: i16 = 6;
+
 const METADATA_TOPIC: &str = "__cluster_metadata";
 
 impl Api for CreateTopicsRequest {
@@ -90,7 +93,9 @@ fn create(
             .collect(),
         configs: topic.configs.into_iter().map(|config| (config.name, config.value)).collect(),
     };
-    context.shared.state_mut().create_topic(&new, validate_only, context.now_ms())
+    let charge =
+        |partitions| context.charge_mutations(partitions, context.version >= THROTTLING_KNOWN_SINCE_VERSION);
+    context.shared.state_mut().create_topic_within(&new, validate_only, context.now_ms(), charge)
 }
 
 fn succeeded(name: ByteStr, created: CreatedTopic) -> CreatableTopicResult {

@@ -8,10 +8,12 @@ use milena_protocol::{ByteStr, ErrorCode, Uuid};
 
 use super::{Api, message};
 use crate::node::{Reply, RequestContext};
-use crate::state::ClusterState;
+use crate::state::{ClusterState, Topic};
 
 /// From this version on topics are named by name or id.
 const TOPIC_IDS_SINCE_VERSION: i16 = 6;
+/// The first version that knows `THROTTLING_QUOTA_EXCEEDED`.
+const THROTTLING_KNOWN_SINCE_VERSION: i16 = 5;
 /// The first version that knows the error for this.
 const DELETION_DISABLED_SINCE_VERSION: i16 = 3;
 
@@ -26,7 +28,8 @@ impl Api for DeleteTopicsRequest {
             };
             return self.refuse(context, error);
         }
-        let mut deletion = Deletion { state: &mut state, responses: Vec::new(), seen: BTreeSet::new() };
+        let mut deletion =
+            Deletion { context, state: &mut state, responses: Vec::new(), seen: BTreeSet::new() };
         for (name, id) in self.named(context.version) {
             deletion.delete(name, id);
         }
@@ -62,6 +65,7 @@ impl Asked for DeleteTopicsRequest {
 }
 
 struct Deletion<'a> {
+    context: &'a RequestContext<'a>,
     state: &'a mut ClusterState,
     responses: Vec<DeletableTopicResult>,
     seen: BTreeSet<(Option<ByteStr>, Uuid)>,
@@ -76,19 +80,27 @@ impl Deletion<'_> {
                 let what = if name.is_some() { "duplicate topic name" } else { "duplicate topic id" };
                 failed(name, id, ErrorCode::InvalidRequest, what)
             }
-            (Some(wanted), true) => match self.state.delete_topic(wanted) {
-                Some(topic) => succeeded(topic.name.clone(), topic.id),
+            (Some(wanted), true) => match self.state.topic(wanted).cloned() {
+                Some(topic) => self.delete_found(&topic),
                 None => unknown(name, id, ErrorCode::UnknownTopicOrPartition),
             },
-            (None, false) => {
-                let wanted = self.state.topic_by_id(&id).map(|topic| topic.name.clone());
-                match wanted.and_then(|wanted| self.state.delete_topic(&wanted)) {
-                    Some(topic) => succeeded(topic.name.clone(), id),
-                    None => unknown(None, id, ErrorCode::UnknownTopicId),
-                }
-            }
+            (None, false) => match self.state.topic_by_id(&id).cloned() {
+                Some(topic) => self.delete_found(&topic),
+                None => unknown(None, id, ErrorCode::UnknownTopicId),
+            },
         };
         self.responses.push(result);
+    }
+
+    fn delete_found(&mut self, topic: &Topic) -> DeletableTopicResult {
+        let strict = self.context.version >= THROTTLING_KNOWN_SINCE_VERSION;
+        match self.context.charge_mutations(topic.partitions.len() as i32, strict) {
+            Ok(()) => {
+                self.state.delete_topic(&topic.name);
+                succeeded(topic.name.clone(), topic.id)
+            }
+            Err(error) => failed(Some(topic.name.clone()), topic.id, error.code, &error.message),
+        }
     }
 }
 

@@ -9,12 +9,12 @@ use milena_protocol::messages::fetch_response::{
     AbortedTransaction, EpochEndOffset, FetchableTopicResponse, LeaderIdAndEpoch, NodeEndpoint, PartitionData,
 };
 use milena_protocol::messages::{FetchRequest, FetchResponse};
-use milena_protocol::{ByteStr, ErrorCode, Records, Uuid};
+use milena_protocol::{ByteStr, Encoder, ErrorCode, Message, Records, Uuid};
 use tokio::select;
 
 use super::Api;
 use super::leaders::LeaderHints;
-use crate::fetch::{FetchKey, FetchPosition, FetchWait, SessionRequest};
+use crate::fetch::{FetchContext, FetchKey, FetchPosition, FetchWait, SessionRequest};
 use crate::node::{Reply, RequestContext};
 use crate::state::{Partition, PartitionState};
 use crate::sync::lock;
@@ -26,9 +26,13 @@ const LEADER_HINTS_SINCE_VERSION: i16 = 16;
 
 const READ_COMMITTED: i8 = 1;
 
+/// What is before every frame.
+const LENGTH_BYTES: usize = 4;
+
 impl Api for FetchRequest {
     async fn handle(self, context: &RequestContext<'_>) -> Reply<FetchResponse> {
-        let max_bytes = size(self.max_bytes).min(context.shared.state().settings().fetch_max_bytes);
+        let bytes_max = context.shared.state().settings().fetch_max_bytes.min(context.fetch_bytes_max());
+        let max_bytes = size(self.max_bytes).min(bytes_max);
         let limits = Limits {
             max_bytes,
             min_bytes: size(self.min_bytes).min(max_bytes),
@@ -46,9 +50,15 @@ impl Api for FetchRequest {
         let mut fetched = fetch(context, &targets, &limits).await;
 
         let hints = point_to_leaders(context, &targets, &mut fetched);
-        let fetched = targets.into_iter().map(|target| target.key).zip(fetched).collect();
+        let fetched: Vec<_> = targets.into_iter().map(|target| target.key).zip(fetched).collect();
         let (error_code, session_id, answered) =
-            lock(&context.node.sessions).finish(session, fetched, context.now_ms());
+            match context.charge_fetched(|| answer_bytes(context, &session, &fetched)) {
+                false => lock(&context.node.sessions).finish(session, fetched, context.now_ms()),
+                true => {
+                    let (error_code, session_id) = lock(&context.node.sessions).put_off(&session);
+                    (error_code, session_id, Vec::new())
+                }
+            };
         let endpoints = hints.into_endpoints().map(|endpoint| NodeEndpoint {
             node_id: endpoint.node_id,
             host: endpoint.host,
@@ -84,6 +94,23 @@ impl Api for FetchRequest {
             ..Default::default()
         }
         .into()
+    }
+}
+
+/// What the answer takes (Java: `FetchResponse.sizeOf`).
+fn answer_bytes(
+    context: &RequestContext<'_>,
+    session: &FetchContext,
+    fetched: &[(FetchKey, PartitionData)],
+) -> usize {
+    let sessions = lock(&context.node.sessions);
+    let answered = fetched.iter().filter(|(key, data)| sessions.answers(session, key, data)).cloned();
+    let response = FetchResponse { responses: by_topic(answered.collect()), ..Default::default() };
+    let mut encoder = Encoder::new();
+    match response.encode(&mut encoder, context.version) {
+        Ok(()) => LENGTH_BYTES + encoder.len(),
+        // It will not be sent either.
+        Err(_) => 0,
     }
 }
 

@@ -116,7 +116,8 @@ impl Asked for MetadataRequest {
 /// Creates what is missing. As with Kafka, this answer still says that it is unknown, and the next one has it.
 fn create_automatically(context: &RequestContext<'_>, names: &[ByteStr]) {
     for name in names {
-        let created = context.shared.state_mut().create_topic_automatically(name, context.now_ms());
+        let charge = |partitions| context.charge_automatic_mutations(partitions);
+        let created = context.shared.state_mut().create_topic_automatically(name, context.now_ms(), charge);
         if let Err(error) = created {
             tracing::warn!(topic = %name, %error, "topic not created automatically");
         }

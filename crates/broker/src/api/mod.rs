@@ -45,6 +45,7 @@ mod produce;
 mod quorum_membership;
 mod sasl;
 mod sync_group;
+mod throttled;
 mod txn_offset_commit;
 mod update_features;
 mod user_scram_credentials;
@@ -53,9 +54,10 @@ mod write_txn_markers;
 use milena_protocol::{ByteStr, ErrorCode, Request};
 
 use crate::node::{Reply, RequestContext};
+pub(crate) use throttled::Throttled;
 
 /// The work behind a request.
-pub(crate) trait Api: Request {
+pub(crate) trait Api: Request<Response: Throttled> {
     /// Does it.
     fn handle(self, context: &RequestContext<'_>) -> impl Future<Output = Reply<Self::Response>> + Send;
 

@@ -63,6 +63,7 @@ impl Api for ProduceRequest {
             ..Default::default()
         });
         let node_endpoints = endpoints.collect();
+        context.charge_produced();
         reply(acks, ProduceResponse { responses, node_endpoints, ..Default::default() })
     }
 

@@ -82,17 +82,19 @@ impl Api for AlterUserScramCredentialsRequest {
             let checked = ScramCredentials::check_upsertion(&upsertion.name, mechanism, iterations);
             once(&mut users, &upsertion.name, checked);
         }
-        let is_valid = |user: &ByteStr| users.get(user).is_some_and(Result::is_ok);
-        for deletion in self.deletions.iter().filter(|deletion| is_valid(&deletion.name)) {
-            state.scram_credentials_mut().delete(&deletion.name, deletion.mechanism);
+        for deletion in &self.deletions {
+            if let Some(Ok(())) = users.get(&deletion.name) {
+                state.scram_credentials_mut().delete(&deletion.name, deletion.mechanism);
+            }
         }
-        for upsertion in self.upsertions.iter().filter(|upsertion| is_valid(&upsertion.name)) {
+        for upsertion in &self.upsertions {
+            let Some(outcome @ Ok(())) = users.get_mut(&upsertion.name) else { continue };
             let credential = ScramCredential {
                 iterations: upsertion.iterations,
                 salt: bytes::Bytes::copy_from_slice(&upsertion.salt),
                 salted_password: bytes::Bytes::copy_from_slice(&upsertion.salted_password),
             };
-            state.scram_credentials_mut().set(&upsertion.name, upsertion.mechanism, credential);
+            *outcome = state.scram_credentials_mut().set(&upsertion.name, upsertion.mechanism, credential);
         }
         let results = users.into_iter().map(|(user, outcome)| {
             let error = outcome.err();

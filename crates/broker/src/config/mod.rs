@@ -22,6 +22,7 @@ pub(crate) use group::{GROUP_KEYS, GroupKey, check_group_overrides, group_key};
 pub(crate) use topic::{TOPIC_KEYS, TopicConfig, TopicKey, check_topic_overrides, topic_key};
 
 use crate::NodeId;
+use crate::quota::Windows;
 use broker::{broker_synonyms, nearest_broker_key};
 
 /// Values by name, in the order of the names.
@@ -299,6 +300,14 @@ impl Configs {
             producer_id_expiration_check_ms: number("producer.id.expiration.check.interval.ms"),
             retention_check_ms: number("log.retention.check.interval.ms"),
             cleaner_backoff_ms: number("log.cleaner.backoff.ms"),
+            quota_windows: Windows {
+                samples: number("quota.window.num"),
+                window_ms: number("quota.window.size.seconds").saturating_mul(1000),
+            },
+            mutation_windows: Windows {
+                samples: number("controller.quota.window.num"),
+                window_ms: number("controller.quota.window.size.seconds").saturating_mul(1000),
+            },
             stores_acls: text("authorizer.class.name").is_some_and(|class| !class.is_empty()),
             log_dir: text("log.dirs")
                 .or_else(|| text("log.dir"))
@@ -343,6 +352,10 @@ pub(crate) struct BrokerSettings {
     pub(crate) retention_check_ms: i64,
     /// `log.cleaner.backoff.ms`: how often compacted logs are looked at.
     pub(crate) cleaner_backoff_ms: i64,
+    /// How use is measured that quotas limit, but for mutations.
+    pub(crate) quota_windows: Windows,
+    /// `controller.quota.window.num`, `controller.quota.window.size.seconds`
+    pub(crate) mutation_windows: Windows,
     /// Whether ACLs are stored: an authorizer is configured.
     pub(crate) stores_acls: bool,
     /// Where logs are said to be.

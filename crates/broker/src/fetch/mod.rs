@@ -3,5 +3,5 @@
 mod session;
 mod wait;
 
-pub(crate) use session::{FetchKey, FetchPosition, FetchSessions, SessionRequest};
+pub(crate) use session::{FetchContext, FetchKey, FetchPosition, FetchSessions, SessionRequest};
 pub(crate) use wait::FetchWait;

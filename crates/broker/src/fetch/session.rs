@@ -207,6 +207,35 @@ impl FetchSessions {
         }
     }
 
+    /// Whether what was fetched of a partition will be answered, if the context is finished.
+    pub(crate) fn answers(&self, context: &FetchContext, key: &FetchKey, data: &PartitionData) -> bool {
+        match context {
+            FetchContext::Error(_) => false,
+            FetchContext::Sessionless(_) | FetchContext::Full { .. } => true,
+            FetchContext::Incremental { session_id, session_epoch, .. } => {
+                let session = self.sessions.get(session_id);
+                let session = session.filter(|session| session.session_epoch == next_epoch(*session_epoch));
+                session
+                    .and_then(|session| session.partitions.get(key))
+                    .is_some_and(|it| it.is_asked_for(data))
+            }
+        }
+    }
+
+    /// The answer to a client that must wait, in place of what was fetched: error and session id. Its session stays as it
+    /// is; if it was to begin, it does not (Java: `FetchContext.getThrottledResponse`).
+    pub(crate) fn put_off(&self, context: &FetchContext) -> (ErrorCode, i32) {
+        let FetchContext::Incremental { session_id, session_epoch, .. } = context else {
+            return (ErrorCode::None, NO_SESSION);
+        };
+        match self.sessions.get(session_id) {
+            Some(session) if session.session_epoch == next_epoch(*session_epoch) => {
+                (ErrorCode::None, *session_id)
+            }
+            _ => (ErrorCode::InvalidFetchSessionEpoch, *session_id),
+        }
+    }
+
     /// Closes all sessions, as when the node restarts.
     pub(crate) fn clear(&mut self) {
         self.sessions.clear();
@@ -278,9 +307,9 @@ impl Session {
         let mut answered = fetched;
         answered.retain(|(key, data)| {
             let Some(cached) = self.partitions.get_mut(key) else { return false };
-            let has_records = data.records.as_ref().is_some_and(|records| !records.is_empty());
-            let must_answer = has_records | cached.learn(data);
-            if has_records {
+            let must_answer = cached.is_asked_for(data);
+            cached.learn(data);
+            if has_records(data) {
                 self.partitions.move_to_end(key);
             }
             must_answer
@@ -290,19 +319,26 @@ impl Session {
 }
 
 impl Cached {
-    /// Takes over what the client is told; whether there is anything to tell.
-    fn learn(&mut self, data: &PartitionData) -> bool {
-        let failed = data.error_code != ErrorCode::None;
-        let news = self.high_watermark != data.high_watermark
+    /// Whether there is anything that the client does not know.
+    fn is_asked_for(&self, data: &PartitionData) -> bool {
+        has_records(data)
+            || self.high_watermark != data.high_watermark
             || self.log_start_offset != data.log_start_offset
             || data.preferred_read_replica != -1
             || data.diverging_epoch.epoch != -1
-            || failed;
-        // After an error everything is told again, once it is over.
-        self.high_watermark = if failed { -1 } else { data.high_watermark };
-        self.log_start_offset = data.log_start_offset;
-        news
+            || !data.error_code.is_ok()
     }
+
+    /// Takes over what the client is told.
+    fn learn(&mut self, data: &PartitionData) {
+        // After an error everything is told again, once it is over.
+        self.high_watermark = if data.error_code.is_ok() { data.high_watermark } else { -1 };
+        self.log_start_offset = data.log_start_offset;
+    }
+}
+
+fn has_records(data: &PartitionData) -> bool {
+    data.records.as_ref().is_some_and(|records| !records.is_empty())
 }
 
 impl CachedPartitions {
@@ -313,6 +349,10 @@ impl CachedPartitions {
         }
         let cached = Cached { key: key.clone(), position, high_watermark: -1, log_start_offset: -1 };
         self.push(cached);
+    }
+
+    fn get(&self, key: &FetchKey) -> Option<&Cached> {
+        self.by_turn.get(self.turns.get(key)?)
     }
 
     fn get_mut(&mut self, key: &FetchKey) -> Option<&mut Cached> {

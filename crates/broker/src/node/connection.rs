@@ -18,7 +18,7 @@ use tokio::select;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::Node;
-use super::dispatch::{self, Outcome};
+use super::dispatch::{self, Outcome, Served};
 use super::frame::{FrameError, FrameReader, write_frame};
 use crate::log::Workspace;
 use crate::shared::Shared;
@@ -66,6 +66,8 @@ pub(crate) struct ConnectionState {
 struct Inbound {
     header: RequestHeader,
     body: Decoder,
+    /// The length of its frame.
+    bytes: usize,
     /// Counts its batches until it is answered.
     _batches: BatchesInFlight,
     /// Its share of the queue's bytes.
@@ -157,9 +159,10 @@ impl Connection {
         share: Option<OwnedSemaphorePermit>,
     ) -> Result<Inbound, Hangup> {
         let batches = BatchesInFlight::received(&self.shared, &frame);
+        let bytes = frame.len();
         let (header, body) =
             decode_request_header(frame).map_err(|error| Hangup::Malformed(error.to_string()))?;
-        Ok(Inbound { header, body, _batches: batches, _room: room, _share: share })
+        Ok(Inbound { header, body, bytes, _batches: batches, _room: room, _share: share })
     }
 
     /// Works on the queue's requests one after the other.
@@ -168,9 +171,11 @@ impl Connection {
         mut inbound: mpsc::Receiver<Inbound>,
         mut stream: WriteHalf<W>,
     ) -> Hangup {
-        while let Some(Inbound { header, body, _batches, _room, _share }) = inbound.recv().await {
+        while let Some(Inbound { header, body, bytes, _batches, _room, _share }) = inbound.recv().await {
             self.node.frozen.until_off().await;
-            let outcome = dispatch::serve(&self.shared, &self.node, &self.state, header, body).await;
+            let Served { outcome, mute } =
+                dispatch::serve(&self.shared, &self.node, &self.state, header, body, bytes).await;
+            let muted_until = self.shared.clock.instant() + mute;
             self.node.frozen.until_off().await;
             let answered = match outcome {
                 Outcome::Answer(frame) => write_frame(&mut stream, &frame).await.map_err(Hangup::Write),
@@ -180,6 +185,14 @@ impl Connection {
             };
             if let Err(hangup) = answered {
                 return hangup;
+            }
+            if !mute.is_zero() {
+                // A client that is gone is not made to wait.
+                select! {
+                    biased;
+                    () = self.state.hangup.on() => {}
+                    () = tokio::time::sleep_until(muted_until) => {}
+                }
             }
         }
         Hangup::Client

@@ -6,6 +6,7 @@ use milena_protocol::{ApiKey, ByteStr, ErrorCode, Uuid};
 
 use super::Node;
 use super::connection::ConnectionState;
+use super::throttle::Charges;
 use crate::NodeId;
 use crate::fault::{Effect, Stage, Subject};
 use crate::log::Workspace;
@@ -23,6 +24,9 @@ pub(crate) struct RequestContext<'a> {
     pub(crate) client_id: &'a str,
     /// As Java prints an address: with a slash before it.
     pub(crate) client_host: &'a str,
+    /// The length of its frame.
+    pub(crate) request_bytes: usize,
+    pub(super) charges: Charges,
     /// On when the client is gone and nothing should wait any longer.
     pub(crate) hangup: &'a Switch,
     /// Only this request uses it; the lock is what lets it be shared with a future that may move between threads.
@@ -58,6 +62,7 @@ impl<'a> RequestContext<'a> {
         api: ApiKey,
         version: i16,
         client_id: &'a str,
+        request_bytes: usize,
         connection: &'a ConnectionState,
     ) -> Self {
         let ConnectionState { hangup, workspace, client_host } = connection;
@@ -68,6 +73,8 @@ impl<'a> RequestContext<'a> {
             version,
             client_id,
             client_host,
+            request_bytes,
+            charges: Charges::of(shared, client_id),
             hangup,
             workspace,
             answer_effects: Mutex::new(Vec::new()),

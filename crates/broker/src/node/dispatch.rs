@@ -1,6 +1,8 @@
 //! From a request's key to the work, and from its result to a frame. All faults of requests take place here.
 
+use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use milena_protocol::messages::{
@@ -28,7 +30,7 @@ use milena_protocol::{
 
 use super::connection::{ConnectionState, Hangup};
 use super::{Node, RequestContext};
-use crate::api::Api;
+use crate::api::{Api, Throttled};
 use crate::fault::{Effect, Stage};
 use crate::observe::RequestSeen;
 use crate::shared::Shared;
@@ -124,29 +126,44 @@ pub(crate) enum Outcome {
     HangUp(Hangup),
 }
 
-/// Works on one request.
+/// What came of a request.
+#[derive(Debug)]
+pub(crate) struct Served {
+    pub(crate) outcome: Outcome,
+    /// For how long the connection is not heard afterwards.
+    pub(crate) mute: Duration,
+}
+
+impl From<Outcome> for Served {
+    fn from(outcome: Outcome) -> Self {
+        Self { outcome, mute: Duration::ZERO }
+    }
+}
+
+/// Works on one request, whose frame had so many bytes.
 pub(crate) async fn serve(
     shared: &Arc<Shared>,
     node: &Arc<Node>,
     connection: &ConnectionState,
     header: RequestHeader,
     body: Decoder,
-) -> Outcome {
+    request_bytes: usize,
+) -> Served {
     let Some(api) = ApiKey::try_from(header.api_key).ok().filter(|api| OFFERED.contains(api)) else {
-        return refuse(format!("API key {} is not offered", header.api_key));
+        return refuse(format!("API key {} is not offered", header.api_key)).into();
     };
     let version = header.api_version;
     if !api.versions().contains(version) {
         return match api {
             ApiKey::ApiVersions => {
                 shared.seen.request(node.id, api);
-                encoded(unsupported_api_versions_response(header.correlation_id))
+                encoded(unsupported_api_versions_response(header.correlation_id)).into()
             }
-            _ => refuse(format!("{api} version {version} is not supported, only {}", api.versions())),
+            _ => refuse(format!("{api} version {version} is not supported, only {}", api.versions())).into(),
         };
     }
     let client_id = header.client_id.as_deref().unwrap_or_default();
-    let context = RequestContext::new(shared, node, api, version, client_id, connection);
+    let context = RequestContext::new(shared, node, api, version, client_id, request_bytes, connection);
     let id = header.correlation_id;
     match api {
         ApiKey::Produce => run::<ProduceRequest>(&context, id, body).await,
@@ -218,15 +235,15 @@ pub(crate) async fn serve(
         ApiKey::AddRaftVoter => run::<AddRaftVoterRequest>(&context, id, body).await,
         ApiKey::RemoveRaftVoter => run::<RemoveRaftVoterRequest>(&context, id, body).await,
         ApiKey::ListConfigResources => run::<ListConfigResourcesRequest>(&context, id, body).await,
-        _ => refuse(format!("{api} is not offered")),
+        _ => refuse(format!("{api} is not offered")).into(),
     }
 }
 
 /// Decodes, works, encodes; with the faults of the request before the work and after it.
-async fn run<R: Api>(context: &RequestContext<'_>, correlation_id: i32, mut body: Decoder) -> Outcome {
+async fn run<R: Api>(context: &RequestContext<'_>, correlation_id: i32, mut body: Decoder) -> Served {
     let request = match R::decode(&mut body, context.version) {
         Ok(request) => request,
-        Err(error) => return Outcome::HangUp(Hangup::Malformed(error.to_string())),
+        Err(error) => return Outcome::HangUp(Hangup::Malformed(error.to_string())).into(),
     };
     context.shared.seen.request(context.node.id, R::KEY);
     context.shared.seen.show(&RequestSeen {
@@ -239,23 +256,36 @@ async fn run<R: Api>(context: &RequestContext<'_>, correlation_id: i32, mut body
     let effects = context.shared.strike(context.subject(None), &[Stage::Work, Stage::Answer]);
     let reply = match before_work(&effects).await {
         BeforeWork::Do if effects.contains(&Effect::WorkTwice) => {
-            let first = request.clone().handle(context).await;
+            let first = work(context, request.clone()).await;
             // Its answer goes nowhere.
-            let _ = request.handle(context).await;
+            let _ = work(context, request).await;
             first
         }
-        BeforeWork::Do => request.handle(context).await,
+        BeforeWork::Do => work(context, request).await,
         BeforeWork::Refuse(error) => request.refuse(context, error),
-        BeforeWork::HangUp => return Outcome::HangUp(Hangup::Fault),
+        BeforeWork::HangUp => return Outcome::HangUp(Hangup::Fault).into(),
     };
     context.shared.seen.changed();
+    let throttle_time_ms = context.throttle_time_ms(matches!(reply, Reply::Answer(_)));
     let outcome = match reply {
-        Reply::Answer(response) => encoded(encode_response::<R>(correlation_id, context.version, &response)),
+        Reply::Answer(mut response) => {
+            if throttle_time_ms > 0 {
+                response.set_throttle_time_ms(throttle_time_ms);
+            }
+            encoded(encode_response::<R>(correlation_id, context.version, &response))
+        }
         Reply::Silence => Outcome::Silence,
         Reply::HangUp(why) => Outcome::HangUp(Hangup::Unanswered(why)),
     };
     let of_partitions = context.take_answer_effects();
-    after_work(outcome, effects.iter().chain(&of_partitions)).await
+    let outcome = after_work(outcome, effects.iter().chain(&of_partitions)).await;
+    Served { outcome, mute: Duration::from_millis(u64::try_from(throttle_time_ms).unwrap_or_default()) }
+}
+
+/// Has the request's API work on it, and measures how long that takes.
+async fn work<R: Api>(context: &RequestContext<'_>, request: R) -> Reply<R::Response> {
+    let mut work = pin!(request.handle(context));
+    std::future::poll_fn(|task| context.timed(|| work.as_mut().poll(task))).await
 }
 
 enum BeforeWork {

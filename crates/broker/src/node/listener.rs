@@ -14,6 +14,7 @@ use tokio::task::JoinSet;
 
 use super::connection::{Connection, Peer};
 use super::{BACKLOG, Node, Running};
+use crate::quota::{Meters, Rate};
 use crate::shared::Shared;
 use crate::sync::{Switch, lock};
 use crate::task::Task;
@@ -31,6 +32,8 @@ pub(crate) struct Listener {
     stop: Arc<Switch>,
     connections: JoinSet<()>,
     by_ip: ByIp,
+    /// How often addresses with a quota connect.
+    rates: Meters<IpAddr, Rate>,
 }
 
 impl Listener {
@@ -48,6 +51,7 @@ impl Listener {
             stop: stop.clone(),
             connections: JoinSet::new(),
             by_ip: ByIp::default(),
+            rates: Meters::new(shared.state().settings().quota_windows),
         };
         node.set_running(Running {
             inbox: inbox_sender,
@@ -84,12 +88,38 @@ impl Listener {
             tracing::warn!(node = self.node.id, %peer, limit, "connection refused: max.connections reached");
             return;
         }
+        if let Some(throttle) = self.throttle(peer) {
+            tracing::debug!(node = self.node.id, %peer, ?throttle, "connection refused: connection_creation_rate");
+            // Closed at once, it would only come back sooner.
+            self.connections.spawn(async move {
+                tokio::time::sleep(throttle).await;
+                drop(stream);
+            });
+            return;
+        }
         let Some(place) = self.place_for(peer) else { return };
         let connection = Connection::new(self.shared.clone(), self.node.clone(), peer);
         self.connections.spawn(async move {
             let _place = place;
             connection.serve(stream).await;
         });
+    }
+
+    /// Counts a connection against the rate of its address; for how long the address is to wait, if that is too high
+    /// (KIP-612; Java: `ConnectionQuotas.recordIpConnectionMaybeThrottle`).
+    fn throttle(&mut self, peer: Peer) -> Option<Duration> {
+        let Peer::Tcp(address) = peer else { return None };
+        let bound = self.shared.state().client_quotas().limits().connections_of(address.ip())?;
+        let now_ms = self.shared.clock.moment().elapsed_ms;
+        let windows = self.rates.windows;
+        let rate = self.rates.of(address.ip(), now_ms);
+        rate.record(windows, 1.0, now_ms);
+        let excess_ms = rate.excess_ms(windows, bound, now_ms).min(windows.window_ms);
+        if excess_ms <= 0 {
+            return None;
+        }
+        rate.record(windows, -1.0, now_ms);
+        Some(Duration::from_millis(excess_ms.unsigned_abs()))
     }
 
     /// Counts a connection of its address; none when the address has too many.

@@ -6,6 +6,7 @@ mod dispatch;
 mod frame;
 mod listener;
 mod memory;
+mod throttle;
 
 use std::net::SocketAddr;
 use std::sync::Mutex;
@@ -18,6 +19,7 @@ pub(crate) use dispatch::{OFFERED, Reply};
 use frame::Budget;
 pub(crate) use listener::Listener;
 pub use memory::MemoryStream;
+use throttle::Rates;
 
 use crate::NodeId;
 use crate::config::BrokerSettings;
@@ -42,6 +44,8 @@ pub(crate) struct Node {
     pub(crate) deaf: Switch,
     /// For the requests of all its connections.
     pub(crate) budget: Budget,
+    /// What clients with quotas have used.
+    pub(crate) rates: Mutex<Rates>,
     running: Mutex<Option<Running>>,
     /// How often it has been started.
     starts: AtomicU32,
@@ -68,6 +72,7 @@ impl Node {
             frozen: Switch::off(),
             deaf: Switch::off(),
             budget: Budget::new(settings.buffered_bytes_max),
+            rates: Mutex::new(Rates::new(settings.quota_windows)),
             running: Mutex::new(None),
             starts: AtomicU32::new(0),
         }
@@ -122,5 +127,6 @@ impl Node {
             running.listener.ended().await;
         }
         lock(&self.sessions).clear();
+        lock(&self.rates).clear();
     }
 }

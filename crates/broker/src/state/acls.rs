@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use milena_protocol::{ByteStr, ErrorCode};
 
 use super::AdminError;
+use super::room::Room;
 
 /// Codes of enums that filters and lists share (Java: `ResourceType`, `PatternType`, `AclOperation`,
 /// `AclPermissionType`).
@@ -51,13 +52,17 @@ pub(crate) struct AclFilter {
 #[derive(Debug, Default)]
 pub(crate) struct Acls {
     rules: BTreeSet<Acl>,
+    room: Room,
 }
 
 impl Acls {
     /// Adds a rule; one that is there already changes nothing.
     pub(crate) fn add(&mut self, acl: Acl) -> Result<(), AdminError> {
         acl.check()?;
-        self.rules.insert(acl);
+        if !self.rules.contains(&acl) {
+            self.room.take(acl.bytes())?;
+            self.rules.insert(acl);
+        }
         Ok(())
     }
 
@@ -70,12 +75,20 @@ impl Acls {
     pub(crate) fn remove(&mut self, filter: &AclFilter) -> Result<Vec<Acl>, AdminError> {
         filter.check()?;
         let found = self.find(filter);
-        self.rules.retain(|acl| !found.contains(acl));
+        for acl in &found {
+            self.rules.remove(acl);
+            self.room.give_back(acl.bytes());
+        }
         Ok(found)
     }
 }
 
 impl Acl {
+    /// What its names take.
+    fn bytes(&self) -> usize {
+        self.resource_name.len() + self.principal.len() + self.host.len()
+    }
+
     fn check(&self) -> Result<(), AdminError> {
         let invalid = |message: String| Err(AdminError::new(ErrorCode::InvalidRequest, message));
         if self.resource_type == RESOURCE_TYPE_CLUSTER && self.resource_name != CLUSTER_NAME {
@@ -199,6 +212,19 @@ mod tests {
         assert_eq!(acls.remove(&named(Some("a"), ANY)).map(|gone| gone.len()), Ok(1));
         assert!(acls.find(&named(None, ANY)).is_empty());
         assert!(acls.remove(&named(None, UNKNOWN)).is_err());
+    }
+
+    #[test]
+    fn there_is_room_for_so_many_rules_and_again_after_one_was_removed() {
+        let mut acls = Acls::default();
+        for number in 0..crate::state::room::ENTRIES_MAX {
+            acls.add(topic(&number.to_string(), LITERAL)).expect("there is room");
+        }
+        let refused = |acls: &mut Acls| acls.add(topic("more", LITERAL)).map_err(|error| error.code);
+        assert_eq!(refused(&mut acls), Err(ErrorCode::PolicyViolation));
+        assert!(acls.add(topic("7", LITERAL)).is_ok(), "it is there already");
+        acls.remove(&named(Some("7"), LITERAL)).expect("valid");
+        assert_eq!(refused(&mut acls), Ok(()));
     }
 
     #[test]

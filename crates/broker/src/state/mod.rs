@@ -9,6 +9,7 @@ mod partition;
 mod placement;
 mod quotas;
 mod replicas;
+mod room;
 mod scram;
 mod topics;
 

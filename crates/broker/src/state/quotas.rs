@@ -1,10 +1,14 @@
-//! Quotas of clients: stored and described (KIP-546; Java: `ClientQuotaControlManager`, `ClientQuotasImage`).
+//! Quotas of clients: stored, described and brought into force (KIP-546; Java: `ClientQuotaControlManager`,
+//! `ClientQuotasImage`, `ClientQuotaMetadataManager`).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr};
 
 use milena_protocol::{ByteStr, ErrorCode};
 
 use super::AdminError;
+use super::room::Room;
+use crate::quota::{Kind, LimitedName, Limits};
 
 /// Who is limited: type and name; no name is the default of the type.
 pub(crate) type QuotaEntity = BTreeMap<ByteStr, Option<ByteStr>>;
@@ -13,6 +17,9 @@ pub(crate) type QuotaEntity = BTreeMap<ByteStr, Option<ByteStr>>;
 #[derive(Debug, Default)]
 pub(crate) struct ClientQuotas {
     quotas: BTreeMap<QuotaEntity, BTreeMap<ByteStr, f64>>,
+    /// The same, as requests look for them.
+    limits: Limits,
+    room: Room,
 }
 
 /// Which name of an entity is meant.
@@ -34,6 +41,7 @@ pub(crate) struct QuotaFilter {
 const USER: &str = "user";
 const CLIENT_ID: &str = "client-id";
 const IP: &str = "ip";
+const CONNECTION_RATE: &str = "connection_creation_rate";
 
 /// What a value of a quota must be.
 #[derive(Debug, Clone, Copy)]
@@ -130,9 +138,19 @@ impl ClientQuotas {
         if validate_only {
             return Ok(());
         }
-        let detached =
-            entity.iter().map(|(kind, name)| (kind.detached(), name.as_ref().map(ByteStr::detached)));
-        let quotas = self.quotas.entry(detached.collect()).or_default();
+        let sets_any = changes.iter().any(|(_, value)| value.is_some());
+        if sets_any && !self.quotas.contains_key(entity) {
+            self.room.take(bytes_of(entity))?;
+        }
+        let detached: QuotaEntity = entity
+            .iter()
+            .map(|(kind, name)| (kind.detached(), name.as_ref().map(ByteStr::detached)))
+            .collect();
+        for (key, value) in changes {
+            self.limit(&detached, key, *value);
+        }
+        let was_there = self.quotas.contains_key(&detached) || sets_any;
+        let quotas = self.quotas.entry(detached).or_default();
         for (key, value) in changes {
             match value {
                 Some(value) => drop(quotas.insert(key.detached(), *value)),
@@ -141,8 +159,44 @@ impl ClientQuotas {
         }
         if quotas.is_empty() {
             self.quotas.remove(entity);
+            if was_there {
+                self.room.give_back(bytes_of(entity));
+            }
         }
         Ok(())
+    }
+
+    /// What is in force.
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    fn limit(&mut self, entity: &QuotaEntity, key: &str, bound: Option<f64>) {
+        if let Some(name) = entity.get(IP) {
+            if key == CONNECTION_RATE {
+                self.limits.set_connections(name.as_deref().and_then(address), bound);
+            }
+            return;
+        }
+        let named = |entity_type: &str| {
+            let name = entity.get(entity_type)?.clone();
+            Some(name.map_or(LimitedName::Default, LimitedName::Named))
+        };
+        if let Some(kind) = Kind::by_key(key) {
+            self.limits.set(kind, named(USER), named(CLIENT_ID), bound);
+        }
+    }
+}
+
+fn bytes_of(entity: &QuotaEntity) -> usize {
+    entity.values().flatten().map(|name| name.len()).sum()
+}
+
+/// The address that is meant. Kafka looks up any name; here the only one that is known is that of this machine.
+fn address(text: &str) -> Option<IpAddr> {
+    match text {
+        "localhost" => Some(Ipv4Addr::LOCALHOST.into()),
+        _ => text.parse().ok(),
     }
 }
 
@@ -161,9 +215,7 @@ fn check_entity(entity: &QuotaEntity) -> Result<(), AdminError> {
     }
     match entity.get(IP) {
         Some(_) if entity.len() > 1 => invalid("ip cannot be combined with user or client-id".to_owned()),
-        Some(Some(address)) if address.parse::<std::net::IpAddr>().is_err() => {
-            invalid(format!("{address} is not an address"))
-        }
+        Some(Some(name)) if address(name).is_none() => invalid(format!("{name} is not an address")),
         _ => Ok(()),
     }
 }
@@ -171,7 +223,7 @@ fn check_entity(entity: &QuotaEntity) -> Result<(), AdminError> {
 fn check_value(entity: &QuotaEntity, key: &str, value: f64) -> Result<(), AdminError> {
     let invalid = |message: String| Err(AdminError::new(ErrorCode::InvalidRequest, message));
     let number = match (key, entity.contains_key(IP)) {
-        ("connection_creation_rate", true) => Number::Whole { max: f64::from(i32::MAX) },
+        (CONNECTION_RATE, true) => Number::Whole { max: f64::from(i32::MAX) },
         ("producer_byte_rate" | "consumer_byte_rate", false) => Number::Whole { max: i64::MAX as f64 },
         ("request_percentage" | "controller_mutation_rate", false) => Number::Fraction,
         _ => return invalid(format!("unknown quota {key}")),
@@ -228,6 +280,40 @@ mod tests {
         quotas.alter(&user, &rate(1.0), false).expect("valid");
         quotas.alter(&user, &[("producer_byte_rate".into(), None)], false).expect("valid");
         assert_eq!(quotas.quotas.len(), 0);
+    }
+
+    #[test]
+    fn what_is_set_is_in_force_until_it_is_removed() {
+        let mut quotas = ClientQuotas::default();
+        let client = entity(&[("client-id", Some("c"))]);
+        quotas.alter(&client, &rate(5.0), false).expect("valid");
+        let bound =
+            |quotas: &ClientQuotas| quotas.limits().of("u", "c").get(Kind::Produce).map(|it| it.bound);
+        assert_eq!(bound(&quotas), Some(5.0));
+        quotas.alter(&client, &[("producer_byte_rate".into(), None)], false).expect("valid");
+        assert_eq!(bound(&quotas), None);
+        let here = entity(&[("ip", Some("localhost"))]);
+        quotas.alter(&here, &[(CONNECTION_RATE.into(), Some(3.0))], false).expect("valid");
+        assert_eq!(quotas.limits().connections_of(Ipv4Addr::LOCALHOST.into()), Some(3.0));
+    }
+
+    #[test]
+    fn there_is_room_for_so_many_and_again_after_one_was_removed() {
+        let mut quotas = ClientQuotas::default();
+        let set = |quotas: &mut ClientQuotas, number: usize, value| {
+            let client = entity(&[("client-id", Some(&number.to_string()))]);
+            quotas.alter(&client, &[("producer_byte_rate".into(), value)], false).map_err(|error| error.code)
+        };
+        for number in 0..crate::state::room::ENTRIES_MAX {
+            assert_eq!(set(&mut quotas, number, Some(1.0)), Ok(()));
+        }
+        let one_more = crate::state::room::ENTRIES_MAX;
+        assert_eq!(set(&mut quotas, one_more, Some(1.0)), Err(ErrorCode::PolicyViolation));
+        assert_eq!(set(&mut quotas, 7, Some(2.0)), Ok(()), "it is there already");
+        assert_eq!(set(&mut quotas, one_more, None), Ok(()), "nothing is removed");
+        assert_eq!(set(&mut quotas, one_more, Some(1.0)), Err(ErrorCode::PolicyViolation));
+        assert_eq!(set(&mut quotas, 7, None), Ok(()));
+        assert_eq!(set(&mut quotas, one_more, Some(1.0)), Ok(()));
     }
 
     #[test]

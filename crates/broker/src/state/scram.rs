@@ -6,6 +6,7 @@ use bytes::Bytes;
 use milena_protocol::{ByteStr, ErrorCode};
 
 use super::AdminError;
+use super::room::Room;
 
 /// Mechanisms: SCRAM-SHA-256 is 1, SCRAM-SHA-512 is 2.
 const MECHANISMS: std::ops::RangeInclusive<i8> = 1..=2;
@@ -16,6 +17,7 @@ const ITERATIONS_MAX: i32 = 16_384;
 #[derive(Debug, Default)]
 pub(crate) struct ScramCredentials {
     credentials: BTreeMap<ByteStr, BTreeMap<i8, ScramCredential>>,
+    room: Room,
 }
 
 /// What a password became.
@@ -67,16 +69,37 @@ impl ScramCredentials {
     }
 
     pub(crate) fn delete(&mut self, user: &str, mechanism: i8) {
-        if let Some(of_user) = self.credentials.get_mut(user) {
-            of_user.remove(&mechanism);
-            if of_user.is_empty() {
-                self.credentials.remove(user);
-            }
+        let Some(of_user) = self.credentials.get_mut(user) else { return };
+        if let Some(gone) = of_user.remove(&mechanism) {
+            self.room.give_back(gone.bytes(user));
+        }
+        if of_user.is_empty() {
+            self.credentials.remove(user);
         }
     }
 
-    pub(crate) fn set(&mut self, user: &ByteStr, mechanism: i8, credential: ScramCredential) {
+    /// Stores a credential in place of the one that the user has.
+    ///
+    /// # Errors
+    /// When there is no room for it.
+    pub(crate) fn set(
+        &mut self,
+        user: &ByteStr,
+        mechanism: i8,
+        credential: ScramCredential,
+    ) -> Result<(), AdminError> {
+        let present = self.credentials.get(user).and_then(|of_user| of_user.get(&mechanism));
+        let present = present.map(|present| present.bytes(user));
+        self.room.take_instead_of(present, credential.bytes(user))?;
         self.credentials.entry(user.detached()).or_default().insert(mechanism, credential);
+        Ok(())
+    }
+}
+
+impl ScramCredential {
+    /// What it takes, its user's name included.
+    fn bytes(&self, user: &str) -> usize {
+        user.len() + self.salt.len() + self.salted_password.len()
     }
 }
 
@@ -102,14 +125,32 @@ mod tests {
             salt: Bytes::from_static(b"salt"),
             salted_password: Bytes::from_static(b"secret"),
         };
-        it.set(&"bob".into(), 1, with(4096));
-        it.set(&"bob".into(), 2, with(5000));
+        it.set(&"bob".into(), 1, with(4096)).expect("there is room");
+        it.set(&"bob".into(), 2, with(5000)).expect("there is room");
         assert_eq!(it.of("bob"), [(1, 4096), (2, 5000)]);
         assert!(it.check_deletion("bob", 1).is_ok());
         it.delete("bob", 1);
         assert_eq!(it.check_deletion("bob", 1).map_err(|error| error.code), Err(ErrorCode::ResourceNotFound));
         it.delete("bob", 2);
         assert_eq!(it.users().count(), 0);
+    }
+
+    #[test]
+    fn there_is_room_for_so_many_and_again_after_one_was_deleted() {
+        let mut it = ScramCredentials::default();
+        let empty =
+            || ScramCredential { iterations: 4096, salt: Bytes::new(), salted_password: Bytes::new() };
+        let set = |it: &mut ScramCredentials, user: usize| {
+            it.set(&user.to_string().into(), 1, empty()).map_err(|error| error.code)
+        };
+        for user in 0..crate::state::room::ENTRIES_MAX {
+            assert_eq!(set(&mut it, user), Ok(()));
+        }
+        let one_more = crate::state::room::ENTRIES_MAX;
+        assert_eq!(set(&mut it, one_more), Err(ErrorCode::PolicyViolation));
+        assert_eq!(set(&mut it, 7), Ok(()), "it takes the place of another one");
+        it.delete("7", 1);
+        assert_eq!(set(&mut it, one_more), Ok(()));
     }
 
     #[test]

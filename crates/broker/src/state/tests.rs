@@ -39,7 +39,7 @@ fn added_partitions_keep_the_old_ones_and_the_id() {
     let id = state.create_topic(&topic("t"), false, 0).expect("created").id;
     let before = state.topic("t").expect("there").partitions.clone();
     let more = NewPartitions { topic: "t".into(), count: 5, assignments: None };
-    state.create_partitions(&more, false, 0).expect("added");
+    state.create_partitions(&more, false, 0, |_| Ok(())).expect("added");
     let after = state.topic("t").expect("there");
     assert_eq!((after.id, after.partitions.len()), (id, 5));
     assert!(before.iter().zip(&after.partitions).all(|(old, kept)| Arc::ptr_eq(old, kept)));
@@ -53,7 +53,7 @@ fn validating_changes_nothing() {
     assert!(state.topic("t").is_none());
     state.create_topic(&topic("t"), false, 0).expect("created");
     let more = NewPartitions { topic: "t".into(), count: 5, assignments: None };
-    state.create_partitions(&more, true, 0).expect("valid");
+    state.create_partitions(&more, true, 0, |_| Ok(())).expect("valid");
     let resource = Resource::Topic("t".to_owned());
     state.alter_incrementally(&resource, &[set("retention.ms", "1")], true).expect("valid");
     assert_eq!(state.topic("t").expect("there").partitions.len(), 2);

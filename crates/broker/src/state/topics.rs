@@ -57,6 +57,18 @@ impl ClusterState {
         validate_only: bool,
         now_ms: i64,
     ) -> Result<CreatedTopic, AdminError> {
+        self.create_topic_within(new, validate_only, now_ms, |_| Ok(()))
+    }
+
+    /// Creates a topic if nothing but `charge` could be against it, which is asked about its partitions last (Java:
+    /// `ControllerRequestContext.applyPartitionChangeQuota`).
+    pub(crate) fn create_topic_within(
+        &mut self,
+        new: &NewTopic,
+        validate_only: bool,
+        now_ms: i64,
+        charge: impl FnOnce(i32) -> Result<(), AdminError>,
+    ) -> Result<CreatedTopic, AdminError> {
         validate_topic_name(&new.name)
             .map_err(|message| AdminError::new(ErrorCode::InvalidTopicException, message))?;
         self.check_is_new(&new.name)?;
@@ -64,6 +76,7 @@ impl ClusterState {
         check_topic_overrides(&overrides)
             .map_err(|message| AdminError::new(ErrorCode::InvalidConfig, message))?;
         let assignments = self.assign(new)?;
+        charge(assignments.len() as i32)?;
 
         let created = CreatedTopic {
             id: if validate_only { Uuid::ZERO } else { self.unused_topic_id() },
@@ -83,13 +96,14 @@ impl ClusterState {
         &mut self,
         name: &ByteStr,
         now_ms: i64,
+        charge: impl FnOnce(i32) -> Result<(), AdminError>,
     ) -> Result<(), AdminError> {
         if let Some(topic) = InternalTopic::by_name(name) {
             return self.ensure_internal_topic(topic, now_ms);
         }
         let new =
             NewTopic { name: name.clone(), partitions: -1, replication_factor: -1, ..NewTopic::default() };
-        self.create_topic(&new, false, now_ms).map(drop)
+        self.create_topic_within(&new, false, now_ms, charge).map(drop)
     }
 
     /// Deletes a topic and its configuration.
@@ -102,12 +116,13 @@ impl ClusterState {
         Some(topic)
     }
 
-    /// Adds partitions to a topic; with `validate_only` nothing changes.
+    /// Adds partitions to a topic, unless `charge` has something against so many; with `validate_only` nothing changes.
     pub(crate) fn create_partitions(
         &mut self,
         new: &NewPartitions,
         validate_only: bool,
         now_ms: i64,
+        charge: impl FnOnce(i32) -> Result<(), AdminError>,
     ) -> Result<(), AdminError> {
         let Some(topic) = self.topics.get(&new.topic).cloned() else {
             return Err(AdminError::new(
@@ -131,16 +146,14 @@ impl ClusterState {
             return Err(too_many_partitions());
         }
         let replication_factor = topic.partitions.first().map_or(1, |p| p.lock().leadership.replicas.len());
+        if let Some(given) = new.assignments.as_ref().filter(|given| given.len() != added as usize) {
+            let given = given.len();
+            let message =
+                format!("{added} partition(s) are to be added, but {given} assignment(s) are given");
+            return Err(AdminError::new(ErrorCode::InvalidReplicaAssignment, message));
+        }
+        charge(added)?;
         let assignments = match &new.assignments {
-            Some(given) if given.len() != added as usize => {
-                return Err(AdminError::new(
-                    ErrorCode::InvalidReplicaAssignment,
-                    format!(
-                        "{added} partition(s) are to be added, but {} assignment(s) are given",
-                        given.len()
-                    ),
-                ));
-            }
             Some(given) => {
                 for (number, replicas) in given.iter().enumerate() {
                     self.check_assignment(present + number as i32, replicas, Some(replication_factor))?;

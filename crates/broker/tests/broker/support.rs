@@ -1,6 +1,7 @@
 //! An independent client: the kafka-protocol crate speaks, the broker answers.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -25,7 +26,7 @@ use milena_broker::{ApiKey, Cluster};
 use milena_testcontainers::KafkaCluster;
 use milena_testcontainers::KafkaVersion;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use uuid::Uuid;
 
 /// Where the conformance suite finds a Kafka of the latest release to run on in place of the embedded broker.
@@ -88,6 +89,10 @@ impl Broker {
         Connection::open(&self.address).await
     }
 
+    pub(crate) async fn connect_from(&self, source: IpAddr) -> Connection {
+        Connection::open_from(source, &self.address).await
+    }
+
     /// Has the embedded broker abort at once what has been open for too long; a real one does so in its own time.
     pub(crate) fn expire_transactions(&self) {
         if let Some(cluster) = &self.embedded {
@@ -128,32 +133,60 @@ impl Broker {
 /// A connection of the oracle.
 pub(crate) struct Connection {
     stream: TcpStream,
+    client_id: StrBytes,
     next_correlation_id: i32,
 }
 
 impl Connection {
     pub(crate) async fn open(address: &str) -> Self {
         let stream = TcpStream::connect(address).await.expect("connects");
-        Self { stream, next_correlation_id: 1 }
+        Self::over(stream)
+    }
+
+    fn over(stream: TcpStream) -> Self {
+        Self { stream, client_id: StrBytes::from_static_str("oracle"), next_correlation_id: 1 }
+    }
+
+    /// Connects from another address of this machine.
+    pub(crate) async fn open_from(source: IpAddr, address: &str) -> Self {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.bind((source, 0).into()).expect("an address of this machine");
+        let stream = socket.connect(address.parse().expect("an address")).await.expect("connects");
+        Self::over(stream)
+    }
+
+    /// The same as another client.
+    pub(crate) fn with_client_id(self, client_id: &str) -> Self {
+        Self { client_id: text(client_id), ..self }
     }
 
     /// Sends a request and returns its correlation id.
     pub(crate) async fn send<R: Request>(&mut self, version: i16, request: &R) -> i32 {
         let correlation_id = self.next_correlation_id;
         self.next_correlation_id += 1;
-        let header = RequestHeader::default()
-            .with_request_api_key(R::KEY)
-            .with_request_api_version(version)
-            .with_correlation_id(correlation_id)
-            .with_client_id(Some(StrBytes::from_static_str("oracle")));
-        let mut body = BytesMut::new();
-        header.encode(&mut body, R::header_version(version)).expect("the header encodes");
-        request.encode(&mut body, version).expect("the request encodes");
+        let body = self.encoded(version, request, correlation_id);
         let mut frame = BytesMut::new();
         frame.put_i32(body.len() as i32);
         frame.put(body);
         self.stream.write_all(&frame).await.expect("written");
         correlation_id
+    }
+
+    /// The length of a request's frame.
+    pub(crate) fn request_bytes<R: Request>(&self, version: i16, request: &R) -> usize {
+        self.encoded(version, request, 0).len()
+    }
+
+    fn encoded<R: Request>(&self, version: i16, request: &R, correlation_id: i32) -> BytesMut {
+        let header = RequestHeader::default()
+            .with_request_api_key(R::KEY)
+            .with_request_api_version(version)
+            .with_correlation_id(correlation_id)
+            .with_client_id(Some(self.client_id.clone()));
+        let mut body = BytesMut::new();
+        header.encode(&mut body, R::header_version(version)).expect("the header encodes");
+        request.encode(&mut body, version).expect("the request encodes");
+        body
     }
 
     pub(crate) async fn send_raw(&mut self, bytes: &[u8]) {

@@ -76,6 +76,7 @@ mod quotas;
 mod security;
 mod sessions;
 mod static_members;
+mod throttling;
 mod transaction_log;
 mod transaction_offsets;
 mod transactions;
