@@ -218,9 +218,10 @@ impl Model {
         }
     }
 
-    /// All clients do what they are told, until nothing is left to do.
+    /// All clients do what they are told, until nothing is left to do: for longer than a session, so that those are thrown
+    /// out who have left without a word, with time for what follows.
     fn settle(&mut self) {
-        for _ in 0..30 {
+        for _ in 0..60 {
             self.wait(1_000);
             for client in 0..CLIENTS {
                 self.beat(client, |_| ());
