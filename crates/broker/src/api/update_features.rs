@@ -31,7 +31,7 @@ impl Api for UpdateFeaturesRequest {
             },
         };
         let updates: Vec<_> = self.feature_updates.iter().map(update).collect();
-        let updated = context.shared.state_mut().features_mut().update(&updates, self.validate_only);
+        let updated = context.shared.state_mut().update_features(&updates, self.validate_only);
         match updated {
             Ok(()) => {
                 let result = |asked: FeatureUpdateKey| UpdatableFeatureResult {

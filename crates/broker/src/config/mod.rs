@@ -25,6 +25,9 @@ use crate::NodeId;
 use crate::quota::Windows;
 use broker::{broker_synonyms, nearest_broker_key};
 
+/// How many replicas must be in sync for a write with `acks=all`: a key of brokers and of topics.
+pub(crate) const MIN_ISR: &str = "min.insync.replicas";
+
 /// Values by name, in the order of the names.
 pub(crate) type Values = BTreeMap<String, String>;
 
@@ -229,6 +232,17 @@ impl Configs {
             Some(node) => *self.dynamic.entry(node).or_default() = values,
             None => self.dynamic_default = values,
         }
+    }
+
+    /// Has all brokers share one `min.insync.replicas`: the cluster's, or the one that they were started with (Java:
+    /// `ConfigurationControlManager.maybeGenerateElrSafetyRecords`).
+    pub(crate) fn unify_min_isr(&mut self) {
+        if !self.dynamic_default.contains_key(MIN_ISR)
+            && let Some(layer) = self.broker_layers(None, MIN_ISR).into_iter().next()
+        {
+            self.dynamic_default.insert(MIN_ISR.to_owned(), layer.value);
+        }
+        self.dynamic.values_mut().for_each(|values| drop(values.remove(MIN_ISR)));
     }
 
     /// The broker's settings that the code reads often.

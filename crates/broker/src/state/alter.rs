@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use milena_protocol::ErrorCode;
 
+use super::features::ELIGIBLE_LEADER_REPLICAS;
 use super::{AdminError, ClusterState, Topic, validate_topic_name};
 use crate::NodeId;
 use crate::config::{
-    CLIENT_METRICS_KEYS, Kind, TopicConfig, Update, Values, broker_key, check_client_metrics,
+    CLIENT_METRICS_KEYS, Kind, MIN_ISR, TopicConfig, Update, Values, broker_key, check_client_metrics,
     check_group_overrides, check_topic_overrides, group_key, split_list, topic_key,
 };
 
@@ -79,7 +80,7 @@ impl ClusterState {
         for alteration in alterations {
             apply(resource, &mut values, alteration)?;
         }
-        self.replace_values(resource, values, validate_only)
+        self.replace_values(resource, values, alterations, validate_only)
     }
 
     /// Replaces all keys of a resource (the older `AlterConfigs`).
@@ -92,13 +93,14 @@ impl ClusterState {
         check_alterations(alterations)?;
         let values =
             alterations.iter().filter_map(|change| Some((change.name.clone(), change.value.clone()?)));
-        self.replace_values(resource, values.collect(), validate_only)
+        self.replace_values(resource, values.collect(), alterations, validate_only)
     }
 
     fn replace_values(
         &mut self,
         resource: &Resource,
         values: Values,
+        alterations: &[Alteration],
         validate_only: bool,
     ) -> Result<(), AdminError> {
         match resource {
@@ -121,6 +123,9 @@ impl ClusterState {
             }
             Resource::Broker(node) => {
                 check_dynamic(*node, &values)?;
+                if self.features.has_eligible_leaders() {
+                    check_min_isr(*node, &values, alterations)?;
+                }
                 // Names that nobody knows are taken, because they may be meant for plugins, and have no effect.
                 let known = values.into_iter().filter(|(name, _)| broker_key(name).is_some());
                 if !validate_only {
@@ -167,7 +172,7 @@ impl ClusterState {
     }
 
     /// Brings changed configuration into force.
-    fn reload(&mut self) {
+    pub(super) fn reload(&mut self) {
         self.settings = Arc::new(self.configs.broker_settings(self.only_node()));
         self.topics.values().for_each(|topic| self.reload_topic(topic));
         self.partitions().for_each(|partition| self.elect_uncleanly(partition));
@@ -256,6 +261,24 @@ fn check_dynamic(node: Option<NodeId>, values: &Values) -> Result<(), AdminError
     match known().find(|(.., key)| node.is_none() && key.update == Update::PerBroker) {
         Some((name, ..)) => invalid(format!("{name} cannot be the same for all brokers: name one by its id")),
         None => Ok(()),
+    }
+}
+
+/// While leaders can be eligible, there is one `min.insync.replicas` for all brokers (KIP-966; Java:
+/// `ConfigurationControlManager.isDisallowedBrokerMinIsrTransition`, `isDisallowedClusterMinIsrTransition`).
+fn check_min_isr(
+    node: Option<NodeId>,
+    values: &Values,
+    alterations: &[Alteration],
+) -> Result<(), AdminError> {
+    let refused = |what: &str| {
+        let message = format!("{what} {MIN_ISR} while {ELIGIBLE_LEADER_REPLICAS} is on");
+        Err(AdminError::new(ErrorCode::InvalidConfig, message))
+    };
+    match node {
+        Some(_) if alterations.iter().any(|change| change.name == MIN_ISR) => refused("a broker has no"),
+        None if !values.contains_key(MIN_ISR) => refused("the cluster cannot be without"),
+        _ => Ok(()),
     }
 }
 

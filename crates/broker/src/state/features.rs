@@ -29,8 +29,12 @@ pub(crate) const TRANSACTION_VERSION: &str = "transaction.version";
 /// Offers the new consumer protocol (KIP-848).
 pub(crate) const GROUP_VERSION: &str = "group.version";
 
+/// Sets how many replicas must be in sync for the cluster as a whole (KIP-966).
+pub(crate) const ELIGIBLE_LEADER_REPLICAS: &str = "eligible.leader.replicas.version";
+
 /// All features, in alphabetical order, with the levels of a new cluster of Kafka 4.3.
 pub(crate) static FEATURES: &[Feature] = &[
+    feature(ELIGIBLE_LEADER_REPLICAS, 0, 1, 1),
     feature(GROUP_VERSION, 0, 1, 1),
     feature("kraft.version", 0, 1, 0),
     feature("metadata.version", 7, 30, 30),
@@ -73,6 +77,11 @@ impl Features {
     /// The level of a feature; 0 if it is off or not known.
     pub(crate) fn level(&self, name: &str) -> i16 {
         self.levels.get(name).copied().unwrap_or(0)
+    }
+
+    /// Whether `min.insync.replicas` is the cluster's, and no broker has one of its own.
+    pub(crate) fn has_eligible_leaders(&self) -> bool {
+        self.level(ELIGIBLE_LEADER_REPLICAS) > 0
     }
 
     /// Has the cluster start with another level.

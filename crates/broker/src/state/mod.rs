@@ -23,7 +23,8 @@ pub(crate) use acls::{Acl, AclFilter};
 pub(crate) use alter::{AlterOperation, Alteration, Resource};
 pub(crate) use coordinators::InternalTopic;
 pub(crate) use features::{
-    FEATURES, FeatureUpdate, Features, GROUP_VERSION, TRANSACTION_VERSION, UpgradeType,
+    ELIGIBLE_LEADER_REPLICAS, FEATURES, FeatureUpdate, Features, GROUP_VERSION, TRANSACTION_VERSION,
+    UpgradeType,
 };
 pub(crate) use leadership::Leadership;
 pub(crate) use partition::{Partition, PartitionState, ProduceError, ProduceTerms, Produced};
@@ -106,6 +107,9 @@ impl Topic {
 impl ClusterState {
     pub(crate) fn new(nodes: Vec<NodeInfo>, mut configs: Configs, features: Features, mut rng: Rng) -> Self {
         nodes.iter().for_each(|info| identify(&mut configs, info));
+        if features.has_eligible_leaders() {
+            configs.unify_min_isr();
+        }
         let only_node = nodes.first().filter(|_| nodes.len() == 1).map(|info| info.node);
         Self {
             cluster_id: rng.uuid().to_string().into(),
@@ -188,8 +192,19 @@ impl ClusterState {
         &self.features
     }
 
-    pub(crate) fn features_mut(&mut self) -> &mut Features {
-        &mut self.features
+    /// Changes the levels of features, all or none of them (Java: `ConfigurationControlManager.updateFeatures`).
+    pub(crate) fn update_features(
+        &mut self,
+        updates: &[FeatureUpdate],
+        validate_only: bool,
+    ) -> Result<(), AdminError> {
+        self.features.update(updates, validate_only)?;
+        let is_asked = updates.iter().any(|one| one.feature == ELIGIBLE_LEADER_REPLICAS && one.level > 0);
+        if is_asked && !validate_only {
+            self.configs.unify_min_isr();
+            self.reload();
+        }
+        Ok(())
     }
 
     pub(crate) fn acls(&self) -> &Acls {

@@ -46,11 +46,7 @@ const NOT_OFFERED: [(&str, &[i16]); 2] = [
 ];
 
 /// Features that the embedded broker does not have, with the reason.
-const WITHOUT: [(&str, &str); 3] = [
-    (
-        "eligible.leader.replicas.version",
-        "replicas share one log: none can be eligible without being in sync",
-    ),
+const WITHOUT: [(&str, &str); 2] = [
     ("share.version", "share groups are a later issue"),
     ("streams.version", "groups of Kafka Streams are a later issue"),
 ];

@@ -27,6 +27,7 @@ cases! {
     documentation_is_told_when_asked,
     a_brokers_keys_change_while_it_runs,
     changes_that_a_broker_refuses_have_each_their_error,
+    all_brokers_share_one_min_insync_replicas,
     groups_have_a_configuration,
     subscriptions_to_metrics_have_a_configuration,
     resources_that_cannot_be_configured,
@@ -241,10 +242,6 @@ async fn a_brokers_configuration_has_its_identity_and_what_is_read_only(broker: 
     assert_eq!(value(&configs, "socket.request.max.bytes"), ("104857600", DEFAULT));
 }
 
-/// Keys of a broker in which the embedded one differs from a Kafka with the defaults, and why.
-const OWN_KEYS: [(&str, &str); 1] =
-    [("min.insync.replicas", "eligible.leader.replicas.version sets it for the cluster, and is not offered")];
-
 async fn every_key_of_a_broker_has_kafkas_type_default_and_mutability(broker: &Broker) {
     if !broker.is_at_least(KafkaVersion::V4_3_1) {
         // Each release has its own keys.
@@ -260,8 +257,7 @@ async fn every_key_of_a_broker_has_kafkas_type_default_and_mutability(broker: &B
         let last =
             config.synonyms.last().filter(|synonym| synonym.source == DEFAULT && &*synonym.name == key);
         let told = last.and_then(|synonym| synonym.value.as_deref()).unwrap_or("null");
-        let is_own = OWN_KEYS.iter().any(|(own, _)| *own == key);
-        assert!(is_own || told == default, "{key}: {told} and not {default}");
+        assert_eq!(told, default, "{key}");
         assert_eq!(config.config_type.to_string(), kind, "{key}");
         assert_eq!(config.read_only, read_only == "read-only", "{key}");
         assert_eq!(config.is_sensitive, kind == "9", "{key}");
@@ -361,6 +357,41 @@ async fn changes_that_a_broker_refuses_have_each_their_error(broker: &Broker) {
         let (error, message) =
             alter_resource(&mut connection, (BROKER, resource), operation, key, given, true).await;
         assert_eq!(error, expected, "{resource:?} {key}: {message}");
+    }
+}
+
+async fn all_brokers_share_one_min_insync_replicas(broker: &Broker) {
+    if !broker.is_at_least(KafkaVersion::V4_1_2) {
+        // `eligible.leader.replicas.version` is on in new clusters from 4.1 on.
+        return;
+    }
+    let key = "min.insync.replicas";
+    let mut connection = broker.connect().await;
+    let topic = unique("configs-min-isr");
+    connection.create_topic(&topic, &[]).await;
+    for (kind, resource) in [(BROKER, ""), (BROKER, "1"), (TOPIC, &topic)] {
+        let configs = describe(&mut connection, 4, kind, resource).await.expect("described");
+        assert_eq!(value(&configs, key).1, DYNAMIC_DEFAULT_BROKER, "{resource:?}");
+    }
+    for (resource, operation, given, expected) in [
+        ("1", 0, Some("1"), "INVALID_CONFIG"),
+        ("1", 1, None, "INVALID_CONFIG"),
+        ("1", 0, Some("none"), "INVALID_REQUEST"),
+        ("", 1, None, "INVALID_CONFIG"),
+        ("", 0, Some("1"), "NONE"),
+    ] {
+        let (error, message) =
+            alter_resource(&mut connection, (BROKER, resource), operation, key, given, true).await;
+        assert_eq!(error, expected, "{resource:?} {operation}: {message}");
+    }
+    // The older way to alter would remove it.
+    for (resource, expected) in [("", ErrorCode::InvalidConfig), ("1", ErrorCode::None)] {
+        let resource = alter_configs_request::AlterConfigsResource::default()
+            .with_resource_type(BROKER)
+            .with_resource_name(text(resource));
+        let request = AlterConfigsRequest::default().with_resources(vec![resource]).with_validate_only(true);
+        let response = connection.call(2, &request).await.responses.remove(0);
+        assert_eq!(ErrorCode::from(response.error_code), expected, "{:?}", response.resource_name);
     }
 }
 
