@@ -3,6 +3,10 @@
 use std::collections::BTreeMap;
 
 use crate::event::{Event, History, Note, RecordId};
+use crate::sorted::Sorted;
+
+/// The records of a partition, by offset.
+pub(crate) type Log = Sorted<i64, RecordId>;
 
 /// Topic and partition.
 pub(crate) type Place<'a> = (&'a str, i32);
@@ -13,9 +17,9 @@ pub(crate) struct Book<'a> {
     pub(crate) partitions_added: bool,
     idempotent: bool,
     /// By id.
-    pub(crate) sends: BTreeMap<RecordId, Sent<'a>>,
+    pub(crate) sends: Sorted<RecordId, Sent<'a>>,
     /// What the final readers found, by place and offset.
-    pub(crate) logs: BTreeMap<Place<'a>, BTreeMap<i64, RecordId>>,
+    pub(crate) logs: BTreeMap<Place<'a>, Log>,
     /// Two final readers found different records at these offsets.
     pub(crate) contradictions: Vec<(Place<'a>, i64, RecordId, RecordId)>,
     producers: BTreeMap<&'a str, Producer>,
@@ -28,6 +32,7 @@ pub(crate) struct Book<'a> {
 #[derive(Debug)]
 pub(crate) struct Sent<'a> {
     pub(crate) client: &'a str,
+    pub(crate) producer: Producer,
     pub(crate) topic: &'a str,
     pub(crate) seq: u64,
     pub(crate) key: Option<&'a str>,
@@ -59,7 +64,7 @@ pub(crate) enum Outcome<'a> {
 }
 
 /// What a producer promises.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Producer {
     pub(crate) idempotent: bool,
     pub(crate) pipelined: bool,
@@ -70,7 +75,7 @@ pub(crate) struct Producer {
 
 impl<'a> Book<'a> {
     pub(crate) fn of(history: &'a History) -> Self {
-        let mut book = Self { idempotent: true, ..Self::default() };
+        let mut book = Self { idempotent: true, sends: sends(history), ..Self::default() };
         let mut finals: Vec<&str> = Vec::new();
         for entry in &history.entries {
             let at_us = entry.at_us;
@@ -81,20 +86,6 @@ impl<'a> Book<'a> {
                     finals.extend(readers.iter().map(|name| &**name));
                     book.idempotent = *idempotent;
                     book.partitions_added = *partitions_added;
-                }
-                Event::Send { client, id, topic, seq, key, partition, .. } => {
-                    let sent = Sent {
-                        client,
-                        topic,
-                        seq: *seq,
-                        key: key.as_deref(),
-                        partition: *partition,
-                        at_us,
-                        admitted: None,
-                        resolutions: Vec::new(),
-                        found: Vec::new(),
-                    };
-                    book.sends.insert(*id, sent);
                 }
                 Event::Ack { id, topic, partition, offset, .. } => {
                     let outcome = Outcome::Acknowledged { place: (topic, *partition), offset: *offset };
@@ -111,11 +102,19 @@ impl<'a> Book<'a> {
                 _ => {}
             }
         }
+        book.promise();
         book
     }
 
+    /// Later than all sends are read: what a producer promises may be noted after its first.
+    fn promise(&mut self) {
+        let mut sends = std::mem::take(&mut self.sends);
+        sends.values_mut().for_each(|sent| sent.producer = self.producer(sent.client));
+        self.sends = sends;
+    }
+
     fn resolve(&mut self, id: RecordId, resolution: Resolution<'a>) {
-        if let Some(sent) = self.sends.get_mut(&id) {
+        if let Some(sent) = self.sends.get_mut(id) {
             sent.resolutions.push(resolution);
         }
     }
@@ -125,7 +124,7 @@ impl<'a> Book<'a> {
             Some(other) if other != id => self.contradictions.push((place, offset, other, id)),
             Some(_) => {}
             None => {
-                if let Some(sent) = self.sends.get_mut(&id) {
+                if let Some(sent) = self.sends.get_mut(id) {
                     sent.found.push((place, offset));
                 }
             }
@@ -153,7 +152,7 @@ impl<'a> Book<'a> {
                 self.producers.insert(client, producer);
             }
             Note::Admitted { id, observed, .. } => {
-                if let Some(sent) = self.sends.get_mut(id) {
+                if let Some(sent) = self.sends.get_mut(*id) {
                     sent.admitted = Some(Admitted { at_us, observed: *observed });
                 }
             }
@@ -187,4 +186,26 @@ impl<'a> Book<'a> {
         };
         self.unreadable.iter().any(covers)
     }
+}
+
+fn sends(history: &History) -> Sorted<RecordId, Sent<'_>> {
+    let sends = history.entries.iter().filter_map(|entry| match &entry.event {
+        Event::Send { client, id, topic, seq, key, partition, .. } => {
+            let sent = Sent {
+                client,
+                producer: Producer::default(),
+                topic,
+                seq: *seq,
+                key: key.as_deref(),
+                partition: *partition,
+                at_us: entry.at_us,
+                admitted: None,
+                resolutions: Vec::new(),
+                found: Vec::new(),
+            };
+            Some((*id, sent))
+        }
+        _ => None,
+    });
+    sends.collect()
 }

@@ -84,7 +84,7 @@ pub fn check(history: &History) -> Vec<Violation> {
     order::check(&book, &mut violations);
     resolution::check(history, &book, &mut violations);
     position::check(history, &book, &mut violations);
-    memory::check(history, &mut violations);
+    memory::check(history, &book, &mut violations);
     isolation::check(history, &book, &mut violations);
     let stuck = history.entries.iter().filter_map(|entry| match &entry.event {
         Event::Note(Note::Stuck { what }) => Some(Violation { kind: Broken::Stuck, what: what.clone() }),

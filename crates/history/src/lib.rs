@@ -9,12 +9,14 @@
 //! | `event` | what can happen |
 //! | `json` | events as JSON lines, and back |
 //! | `book` | one reading of a history, for all checkers |
+//! | `sorted` | a map for ids and offsets |
 //! | `check` | one file for each family of promises |
 
 mod book;
 mod check;
 mod event;
 mod json;
+mod sorted;
 
 pub use check::{Broken, Violation, check};
 pub use event::{Entry, Event, History, Isolation, Name, Note, RecordId};

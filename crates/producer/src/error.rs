@@ -64,9 +64,11 @@ pub enum SendError {
     Closed,
     /// The producer has failed for good.
     #[error(
-        "the producer has failed for good: {code}{}; close it, and begin with a new one once the cause is removed", remedy(*.code)
+        "the producer has failed for good: {api} was answered with {code}{}; close it, and begin with a new one once the cause is removed", remedy(api, *.code)
     )]
     Fatal {
+        /// Which request was refused.
+        api: &'static str,
         /// Why.
         code: ErrorCode,
     },
@@ -83,14 +85,14 @@ pub enum SendError {
 }
 
 /// What removes the cause of a failure for good, where that is known.
-fn remedy(code: ErrorCode) -> &'static str {
-    match code {
+fn remedy(api: &str, code: ErrorCode) -> &'static str {
+    match (api, code) {
         // Kafka: `KafkaApis.handleInitProducerIdRequest`.
-        ErrorCode::ClusterAuthorizationFailed => {
-            " (InitProducerId: grant IdempotentWrite on the cluster, or Write on a topic, or turn enable_idempotence off)"
+        ("InitProducerId", ErrorCode::ClusterAuthorizationFailed) => {
+            " (grant IdempotentWrite on the cluster, or Write on a topic, or turn enable_idempotence off)"
         }
-        ErrorCode::UnsupportedVersion => {
-            " (InitProducerId: the brokers are older than 0.11; turn enable_idempotence off)"
+        ("InitProducerId", ErrorCode::UnsupportedVersion) => {
+            " (the brokers are older than 0.11; turn enable_idempotence off)"
         }
         _ => "",
     }
@@ -172,6 +174,14 @@ pub enum DeliveryErrorKind {
         /// What the last attempt met.
         last: String,
     },
+    /// The producer has failed for good, and with it everything that was not acknowledged.
+    #[error("the producer has failed for good: {api} was answered with {code}{}", remedy(api, *.code))]
+    ProducerFailed {
+        /// Which request was refused.
+        api: &'static str,
+        /// Why.
+        code: ErrorCode,
+    },
     /// The producer was closed, and its deadline was over, before the acknowledgement came.
     #[error("the producer was closed before the acknowledgement came")]
     Closed,
@@ -223,7 +233,9 @@ impl DeliveryError {
     /// Whether this producer accepts nothing any more.
     pub fn is_fatal(&self) -> bool {
         match &self.kind {
-            DeliveryErrorKind::Closed | DeliveryErrorKind::Panicked { .. } => true,
+            DeliveryErrorKind::Closed
+            | DeliveryErrorKind::ProducerFailed { .. }
+            | DeliveryErrorKind::Panicked { .. } => true,
             DeliveryErrorKind::Broker { code, .. } => Attempt::Refused(*code).meaning() == Meaning::Fatal,
             _ => false,
         }
@@ -240,6 +252,7 @@ impl DeliveryError {
             | DeliveryErrorKind::RetriesExhausted { .. } => true,
             DeliveryErrorKind::TooLarge { .. }
             | DeliveryErrorKind::Closed
+            | DeliveryErrorKind::ProducerFailed { .. }
             | DeliveryErrorKind::Panicked { .. } => false,
         }
     }
@@ -271,11 +284,15 @@ mod tests {
 
     #[test]
     fn a_failure_for_good_says_what_to_do_next() {
-        let text = |code| SendError::Fatal { code }.to_string();
+        let api = "InitProducerId";
+        let text = |code| SendError::Fatal { api, code }.to_string();
+        let refused = text(ErrorCode::ClusterAuthorizationFailed);
         assert!(
-            text(ErrorCode::ClusterAuthorizationFailed).contains("InitProducerId: grant IdempotentWrite")
+            refused.contains("InitProducerId was answered with") && refused.contains("grant IdempotentWrite")
         );
         assert!(text(ErrorCode::UnsupportedVersion).contains("turn enable_idempotence off"));
+        let failed = DeliveryErrorKind::ProducerFailed { api, code: ErrorCode::ClusterAuthorizationFailed };
+        assert!(failed.to_string().contains("grant IdempotentWrite"));
         assert!(SendError::Closed.to_string().contains("make a new one"));
     }
 }

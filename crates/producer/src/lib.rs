@@ -5,6 +5,11 @@
 //! (`sender`) takes it into a request. One delivery state per batch (`delivery`) resolves all its records at once. Metadata decide
 //! which sender that is (`routing`), the byte budget (`memory`) how much may wait.
 //!
+//! Words: a batch is *open* while records are appended, and *sealed* when that is over and it is compressed. An open batch is *due*
+//! when it is to go now: its linger is over, somebody flushes, or memory is *short*, which is when somebody waits for it. The backlog
+//! of sealed batches is *crowded* when it is so long that a send lets the senders run first. Where a partition stands on its sender's
+//! lists has words of its own (`core::listing`).
+//!
 //! Locks are taken in this order: routing, a partition, what a partition's state leads to (a sender's lists, a batch's deliveries,
 //! memory, metrics). User code (callbacks, interceptors, observers) runs under none of them.
 

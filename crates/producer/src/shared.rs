@@ -1,4 +1,4 @@
-//! What the parts of one producer share.
+//! What the parts of one producer share. What concerns leaders and topics is in `routing`, what becomes of a batch in `resolve`.
 //!
 //! Locks are taken in this order, and none is held while user code runs:
 //!
@@ -242,9 +242,9 @@ impl Shared {
     }
 
     /// Brokers refuse this producer as a whole: everything fails from here on.
-    pub(crate) fn fail_for_good(&self, code: ErrorCode) {
-        tracing::error!(%code, "the producer has failed");
-        self.fail(SendError::Fatal { code }, &DeliveryErrorKind::Broker { code, message: None });
+    pub(crate) fn fail_for_good(&self, api: &'static str, code: ErrorCode) {
+        tracing::error!(api, %code, "the producer has failed");
+        self.fail(SendError::Fatal { api, code }, &DeliveryErrorKind::ProducerFailed { api, code });
     }
 
     /// A part of the producer has panicked, and may have left anything half done: everything fails from here on.

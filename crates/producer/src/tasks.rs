@@ -43,6 +43,8 @@ pub(crate) async fn forget_idle_topics(shared: Arc<Shared>, idle: Duration) {
     }
 }
 
+const INIT_PRODUCER_ID: &str = "InitProducerId";
+
 /// Fetches a producer id whenever one is wanted, at once for the first.
 pub(crate) async fn fetch_identity(shared: Arc<Shared>) {
     loop {
@@ -64,10 +66,10 @@ pub(crate) async fn fetch_identity(shared: Arc<Shared>) {
                 }
             }
             Err(RequestError::Broker { code, .. }) if !code.is_retriable() => {
-                return shared.fail_for_good(code);
+                return shared.fail_for_good(INIT_PRODUCER_ID, code);
             }
             Err(RequestError::UnsupportedVersion(_)) => {
-                return shared.fail_for_good(ErrorCode::UnsupportedVersion);
+                return shared.fail_for_good(INIT_PRODUCER_ID, ErrorCode::UnsupportedVersion);
             }
             Err(error) => {
                 // Batches wait for it until their delivery timeout, and so may a broker that comes back.
@@ -81,6 +83,6 @@ pub(crate) async fn fetch_identity(shared: Arc<Shared>) {
 fn judge(response: &InitProducerIdResponse) -> Result<(), RequestError> {
     match response.error_code {
         code if code.is_ok() => Ok(()),
-        code => Err(RequestError::Broker { api: "InitProducerId", code, message: None }),
+        code => Err(RequestError::Broker { api: INIT_PRODUCER_ID, code, message: None }),
     }
 }

@@ -114,7 +114,7 @@ fn prove_all(options: &Options) -> ExitCode {
 
 /// Runs one seed, and says what happened.
 fn replay(seed: u64, options: &Options) -> ExitCode {
-    let run = match run_caught(seed, true) {
+    let run = match run_caught(seed, options.trace.is_some()) {
         Ok(run) => run,
         Err(panic) => {
             println!("seed {seed}: {panic}");

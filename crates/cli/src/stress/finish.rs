@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+use milena::producer::ProducerConfig;
 use milena::{Consumer, Kafka, OffsetReset, TopicPartition};
 use milena_history::{Event, Name, Violation};
 
@@ -16,12 +17,12 @@ const NAME: &str = "final";
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// The first line of the history.
-pub(super) fn meta() -> Event {
+pub(super) fn meta(producer: &ProducerConfig) -> Event {
     Event::Meta {
         final_committed: Vec::new(),
         final_uncommitted: vec![NAME.into()],
         eos: Vec::new(),
-        idempotent: true,
+        idempotent: producer.enable_idempotence,
         partitions_added: false,
     }
 }

@@ -136,6 +136,8 @@ fn check(args: &StressArgs) -> Result<(), Failure> {
 async fn prepare(args: &StressArgs) -> Result<Stress, Failure> {
     let own = Own { defaults: DEFAULTS, ..Own::default() };
     let kafka = args.cluster.connect(own).await?;
+    // What all producers will be like; and settings that contradict each other are told before a topic is made.
+    let promised = kafka.producer().build().await?.config().clone();
     let env = kafka.env().clone();
     let seed = args.seed.unwrap_or_else(|| env.random_u64() >> 32);
     let named = || format!("stress-{seed}-{:08x}", env.random_u64() as u32);
@@ -146,7 +148,7 @@ async fn prepare(args: &StressArgs) -> Result<Stress, Failure> {
     let recorder = Recorder::create(&args.history, env.clone())
         .map_err(|error| Failure::Operation(format!("{}: {error}", args.history.display())))?;
     let stress = Stress { kafka, env, recorder, topic, partitions, seed };
-    stress.recorder.event(finish::meta());
+    stress.recorder.event(finish::meta(&promised));
     Ok(stress)
 }
 

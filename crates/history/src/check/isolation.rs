@@ -1,7 +1,5 @@
 //! P8: a broker that is out of order delays its own partitions only.
 
-use std::collections::BTreeMap;
-
 use super::{Broken, Violation};
 use crate::book::{Book, Outcome, Place};
 use crate::event::{Event, History, Note};
@@ -19,9 +17,9 @@ pub(super) fn check(history: &History, book: &Book<'_>, violations: &mut Vec<Vio
     if windows.is_empty() {
         return;
     }
-    let polled = polled(history);
+    let polled = polled(history, book);
     for window in &windows {
-        for (id, sent) in &book.sends {
+        for ((id, sent), polled) in book.sends.iter().zip(&polled) {
             let place = sent.partition.map(|partition| (sent.topic, partition));
             let is_concerned = place.is_some_and(|place| window.bystanders.contains(&place));
             let in_time = window.start_us..=window.end_us.saturating_sub(2 * window.within_us);
@@ -39,7 +37,7 @@ pub(super) fn check(history: &History, book: &Book<'_>, violations: &mut Vec<Vio
             if late(acknowledged) {
                 let what = what(&format!("was acknowledged at {acknowledged:?}"));
                 violations.push(Violation { kind: Broken::HeldUp, what });
-            } else if let Some(polled_at) = polled.get(id)
+            } else if let Some(polled_at) = polled
                 && *polled_at > sent.at_us + 2 * window.within_us
             {
                 let what = what(&format!("was first read at {polled_at}"));
@@ -70,12 +68,14 @@ fn windows(history: &History) -> Vec<Window<'_>> {
     windows
 }
 
-/// When each record was first handed to an application.
-fn polled(history: &History) -> BTreeMap<u64, u64> {
-    let mut polled = BTreeMap::new();
+/// When each record was first handed to an application, in the order of the sends.
+fn polled(history: &History, book: &Book<'_>) -> Vec<Option<u64>> {
+    let mut polled = vec![None; book.sends.len()];
     for entry in &history.entries {
-        if let Event::Poll { id, .. } = &entry.event {
-            polled.entry(*id).or_insert(entry.at_us);
+        if let Event::Poll { id, .. } = &entry.event
+            && let Some(at) = book.sends.index(*id)
+        {
+            polled[at].get_or_insert(entry.at_us);
         }
     }
     polled

@@ -10,8 +10,8 @@ pub(super) fn check(book: &Book<'_>, violations: &mut Vec<Violation>) {
         violations.push(Violation { kind: Broken::WrongRecord, what });
     }
     for ((topic, partition), log) in &book.logs {
-        for (offset, id) in log {
-            if !book.sends.contains_key(id) {
+        for (offset, id) in log.iter() {
+            if book.sends.get(*id).is_none() {
                 let what = format!("{topic}-{partition}@{offset}: record {id}");
                 violations.push(Violation { kind: Broken::NobodySent, what });
             }
@@ -21,8 +21,8 @@ pub(super) fn check(book: &Book<'_>, violations: &mut Vec<Violation>) {
         // Without final readers nothing is known of the log.
         return;
     }
-    for (id, sent) in &book.sends {
-        record(book, *id, sent, violations);
+    for (id, sent) in book.sends.iter() {
+        record(book, id, sent, violations);
     }
 }
 
@@ -31,7 +31,7 @@ fn record(book: &Book<'_>, id: RecordId, sent: &Sent<'_>, violations: &mut Vec<V
         violations
             .push(Violation { kind, what: format!("{} of {}: {what}", describe(id, sent), sent.client) });
     };
-    let producer = book.producer(sent.client);
+    let producer = sent.producer;
     if producer.idempotent && sent.found.len() > 1 {
         broken(Broken::Duplicate, format!("found at {:?}", sent.found));
     }

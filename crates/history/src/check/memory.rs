@@ -3,20 +3,22 @@
 use std::collections::BTreeMap;
 
 use super::{Broken, Violation};
-use crate::event::{Event, History, Note, RecordId};
+use crate::book::Book;
+use crate::event::{Event, History, Note};
 
 /// Records of one producer that are accepted and not resolved.
 #[derive(Default)]
 struct Unresolved {
     limit: Option<u64>,
     bytes: u64,
-    records: BTreeMap<RecordId, u64>,
     /// Told once.
     is_over: bool,
 }
 
-pub(super) fn check(history: &History, violations: &mut Vec<Violation>) {
+pub(super) fn check(history: &History, book: &Book<'_>, violations: &mut Vec<Violation>) {
     let mut producers: BTreeMap<&str, Unresolved> = BTreeMap::new();
+    // The bytes of each record that is accepted and not resolved, in the order of the sends.
+    let mut held = vec![0; book.sends.len()];
     let mut at_us = 0;
     for entry in &history.entries {
         // Who is told of a resolution, and who is let in because of it, run in any order within one moment.
@@ -34,14 +36,17 @@ pub(super) fn check(history: &History, violations: &mut Vec<Violation>) {
             }
             Event::Note(Note::Admitted { client, id, bytes, observed: true }) => {
                 let producer = producers.entry(client).or_default();
-                producer.bytes += bytes;
-                producer.records.insert(*id, *bytes);
+                if let Some(at) = book.sends.index(*id) {
+                    producer.bytes += bytes;
+                    held[at] = *bytes;
+                }
             }
             Event::Ack { client, id, .. } | Event::Fail { client, id, .. } => {
-                if let Some(producer) = producers.get_mut(&**client)
-                    && let Some(bytes) = producer.records.remove(id)
+                if let Some(at) = book.sends.index(*id)
+                    && held[at] > 0
+                    && let Some(producer) = producers.get_mut(&**client)
                 {
-                    producer.bytes -= bytes;
+                    producer.bytes -= std::mem::take(&mut held[at]);
                 }
             }
             _ => {}

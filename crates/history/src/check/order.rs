@@ -20,19 +20,17 @@ type Logged = (i64, u64, RecordId);
 /// its way may arrive at any time. For the same reason what was not acknowledged counts with idempotence only.
 fn order(book: &Book<'_>, violations: &mut Vec<Violation>) {
     let mut logged: BTreeMap<(&str, Place<'_>), Vec<Logged>> = BTreeMap::new();
-    for (id, sent) in &book.sends {
-        let producer = book.producer(sent.client);
+    for (id, sent) in book.sends.iter() {
+        let producer = sent.producer;
         let is_ordered = producer.acknowledged && (producer.idempotent || !producer.pipelined);
         if !is_ordered || !(producer.idempotent || is_acknowledged(sent)) {
             continue;
         }
-        let mut firsts: BTreeMap<Place<'_>, i64> = BTreeMap::new();
-        for (place, offset) in &sent.found {
-            let first = firsts.entry(*place).or_insert(*offset);
-            *first = (*first).min(*offset);
-        }
-        for (place, offset) in firsts {
-            logged.entry((sent.client, place)).or_default().push((offset, sent.seq, *id));
+        let is_first = |(place, offset): &&(Place<'_>, i64)| {
+            !sent.found.iter().any(|(other, earlier)| other == place && earlier < offset)
+        };
+        for (place, offset) in sent.found.iter().filter(is_first) {
+            logged.entry((sent.client, *place)).or_default().push((*offset, sent.seq, id));
         }
     }
     for ((client, (topic, partition)), mut records) in logged {
@@ -56,10 +54,10 @@ fn is_acknowledged(sent: &Sent<'_>) -> bool {
 
 fn keys(book: &Book<'_>, violations: &mut Vec<Violation>) {
     let mut homes: BTreeMap<(&str, &str, &str), (i32, RecordId)> = BTreeMap::new();
-    for (id, sent) in &book.sends {
+    for (id, sent) in book.sends.iter() {
         let (Some(key), None) = (sent.key, sent.partition) else { continue };
         for ((_, partition), offset) in &sent.found {
-            let (home, first) = homes.entry((sent.client, sent.topic, key)).or_insert((*partition, *id));
+            let (home, first) = homes.entry((sent.client, sent.topic, key)).or_insert((*partition, id));
             if home != partition {
                 let what = format!(
                     "{}: {} sent record {first} with key {key} to partition {home}, and record {id} to {partition} (@{offset})",

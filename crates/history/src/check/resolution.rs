@@ -10,8 +10,8 @@ use crate::event::{Event, History, Note, RecordId};
 const SLACK_US: u64 = 250_000;
 
 pub(super) fn check(history: &History, book: &Book<'_>, violations: &mut Vec<Violation>) {
-    for (id, sent) in &book.sends {
-        record(book, *id, sent, violations);
+    for (id, sent) in book.sends.iter() {
+        record(book, id, sent, violations);
     }
     flushes(history, book, violations);
 }
@@ -31,7 +31,7 @@ fn record(book: &Book<'_>, id: RecordId, sent: &Sent<'_>, violations: &mut Vec<V
             broken(Broken::ResolvedTwice, format!("{:?}, and then {:?}", first.outcome, second.outcome));
         }
     }
-    let producer = book.producer(sent.client);
+    let producer = sent.producer;
     let resolved_at = sent.resolutions.first().map(|resolution| resolution.at_us);
     let accepted_at = sent.admitted.map(|admitted| admitted.at_us).or(resolved_at);
     if let (Some(accepted_at), Some(limit)) = (accepted_at, producer.max_block_us) {
@@ -85,8 +85,11 @@ fn flushes(history: &History, book: &Book<'_>, violations: &mut Vec<Violation>) 
                 let producer = producers.entry(client).or_default();
                 producer.told_failed += failed;
                 for id in &producer.accepted[producer.judged..producer.at_start] {
-                    let resolved_at =
-                        book.sends.get(id).and_then(|sent| sent.resolutions.first()).map(|first| first.at_us);
+                    let resolved_at = book
+                        .sends
+                        .get(*id)
+                        .and_then(|sent| sent.resolutions.first())
+                        .map(|first| first.at_us);
                     if resolved_at.is_none_or(|at_us| at_us > entry.at_us) {
                         let what =
                             format!("{client} at {} us, and record {id} was not resolved", entry.at_us);
@@ -120,7 +123,7 @@ fn flushes(history: &History, book: &Book<'_>, violations: &mut Vec<Violation>) 
 
 /// Whether a record is not in the log for certain.
 fn is_lost(book: &Book<'_>, id: RecordId) -> bool {
-    let Some(sent) = book.sends.get(&id) else { return false };
+    let Some(sent) = book.sends.get(id) else { return false };
     let is_resolved =
         sent.resolutions.iter().any(|resolution| matches!(resolution.outcome, Outcome::Failed { .. }));
     let may_be_damaged =

@@ -274,7 +274,7 @@ impl Sent {
             shared.resolve(&self.partition, leaving, now);
         }
         if is_fatal && let Attempt::Refused(code) = attempt {
-            shared.fail_for_good(*code);
+            shared.fail_for_good("Produce", *code);
         }
     }
 

@@ -27,12 +27,11 @@ async fn a_refused_producer_id_is_fatal() {
         loading.answer_with(ErrorCode::CoordinatorLoadInProgress);
         faults.on(ApiKey::InitProducerId).skip(3).answer_with(ErrorCode::ClusterAuthorizationFailed);
         let error = world.send().await.await.expect_err("the producer is refused");
-        let expected =
-            DeliveryErrorKind::Broker { code: ErrorCode::ClusterAuthorizationFailed, message: None };
-        assert_eq!(error.kind, expected);
+        let (api, code) = ("InitProducerId", ErrorCode::ClusterAuthorizationFailed);
+        assert_eq!(error.kind, DeliveryErrorKind::ProducerFailed { api, code });
         assert!(error.is_fatal() && !error.possibly_written());
         let refused = world.producer.send(Record::to(TOPIC).value("later")).await.expect_err("it has failed");
-        assert_eq!(refused, SendError::Fatal { code: ErrorCode::ClusterAuthorizationFailed });
+        assert_eq!(refused, SendError::Fatal { api, code });
     })
     .await;
 }

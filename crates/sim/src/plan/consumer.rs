@@ -38,15 +38,16 @@ impl ConsumerPlan {
         let (fetch_max_bytes, partition_bytes) = rng.pick(&[
             (50 << 20, 1 << 20),
             (50 << 20, 1 << 20),
+            (50 << 20, 1 << 20),
             (50 << 20, 10_000),
-            (50 << 20, 1_000),
-            (4_000, 4_000),
+            (50 << 20, 2_000),
+            (8_000, 8_000),
         ]);
         Self {
             name: format!("c{index}"),
             rng: rng.fork(),
             reading: rng.pick(&[Reading::Next, Reading::Next, Reading::Recv, Reading::Poll]),
-            restless_percent: rng.pick(&[0, 2, 10]),
+            restless_percent: rng.pick(&[0, 2, 2, 10]),
             request_timeout: ms(rng.pick(&[500, 1_500, 4_000])),
             from_the_start: rng.percent(70),
             read_committed: rng.percent(30),

@@ -58,7 +58,7 @@ pub(crate) enum Watching {
 
 impl ProducerPlan {
     pub(super) fn random(index: u64, records: u64, period: Duration, rng: &mut Rng) -> Self {
-        let burst_max = rng.pick(&[5, 20, 60, 100, 200, 500]).max(records / 100);
+        let burst_max = rng.pick(&[30, 60, 100, 200, 500]).max(records / 20);
         let bursts = 2 * records / (burst_max + 1) + 1;
         let request_timeout = ms(rng.pick(&[500, 1_000, 2_000, 4_000]));
         Self {
@@ -116,8 +116,8 @@ impl Settings {
         } else {
             rng.pick(&[Acks::All, Acks::Leader, Acks::Leader, Acks::None])
         };
-        let linger = ms(rng.pick(&[0, 0, 1, 5, 5, 50]));
-        let batch_size = rng.pick(&[200, 1_000, 4_000, 16_384]);
+        let linger = ms(rng.pick(&[0, 5, 5, 10, 20, 50]));
+        let batch_size = rng.pick(&[1_000, 4_000, 16_384, 16_384, 16_384, 16_384]);
         let delivery_timeout = linger + request_timeout + ms(rng.pick(&[0, 1_000, 4_000, 15_000]));
         Self {
             acks,
