@@ -148,6 +148,7 @@ impl Cluster {
         let deleted = self.shared.state_mut().delete_topic(topic);
         if let Some(topic) = &deleted {
             self.shared.forget_offsets(&topic.name, topic.id);
+            self.shared.forget_transactions_of(&topic.name);
         }
         self.shared.seen.changed();
         deleted.is_some()

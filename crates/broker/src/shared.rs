@@ -13,7 +13,7 @@ use crate::log::Workspace;
 use crate::node::Node;
 use crate::observe::Observations;
 use crate::quota::{Bucket, MeterOf, Meters};
-use crate::state::{ClusterState, Partition};
+use crate::state::{ClusterState, InternalTopic, Partition};
 use crate::sync::{read, write};
 use crate::txn::Transactions;
 
@@ -91,13 +91,18 @@ impl Shared {
 
     /// Fences a lost node: it leaves every ISR, and what it led is led by others.
     pub(crate) fn node_lost(&self, node: NodeId) {
+        lose(&mut self.state_mut(), node);
+    }
+
+    /// Has the cluster forget a node, whether it runs or not, until it comes back; false if it is not known
+    /// (Java: `ReplicationControlManager.unregisterBroker`).
+    pub(crate) fn unregister(&self, node: NodeId) -> bool {
         let mut state = self.state_mut();
-        state.set_alive(node, false);
-        for partition in state.partitions() {
-            partition.lock().change_leadership(|leadership| leadership.node_lost(node));
-            state.elect_uncleanly(partition);
+        if state.node(node).is_none() {
+            return false;
         }
-        state.reload_led();
+        lose(&mut state, node);
+        state.unregister(node)
     }
 
     /// Unfences a returned node: it is in sync at once, because the logs are shared.
@@ -139,13 +144,27 @@ impl Shared {
         }
     }
 
-    /// Forgets the offsets that groups have committed for a topic that was deleted.
+    /// Forgets the offsets that groups have committed for a topic that was deleted; all groups, if it is the one that
+    /// holds them.
     pub(crate) fn forget_offsets(&self, topic: &str, topic_id: Uuid) {
-        self.groups.lock().offsets.topic_deleted(topic, topic_id);
+        let mut groups = self.groups.lock();
+        match topic == InternalTopic::Offsets.name() {
+            true => groups.unload(self.clock.moment()),
+            false => groups.offsets.topic_deleted(topic, topic_id),
+        }
     }
 
     pub(crate) fn expire_offsets(&self) {
         let settings = self.state().settings().clone();
         self.groups.lock().expire_offsets(self.clock.moment(), &settings.groups);
     }
+}
+
+fn lose(state: &mut ClusterState, node: NodeId) {
+    state.set_alive(node, false);
+    for partition in state.partitions() {
+        partition.lock().change_leadership(|leadership| leadership.node_lost(node));
+        state.elect_uncleanly(partition);
+    }
+    state.reload_led();
 }

@@ -34,9 +34,13 @@ impl Api for DeleteTopicsRequest {
             deletion.delete(name, id);
         }
         let responses = deletion.responses;
-        for deleted in responses.iter().filter(|response| response.error_code.is_ok()) {
-            context.shared.forget_offsets(deleted.name.as_deref().unwrap_or_default(), deleted.topic_id);
-        }
+        let deleted = || {
+            let deleted = responses.iter().filter(|response| response.error_code.is_ok());
+            deleted.map(|response| (response.name.as_deref().unwrap_or_default(), response.topic_id))
+        };
+        deleted().for_each(|(name, id)| context.shared.forget_offsets(name, id));
+        drop(state);
+        deleted().for_each(|(name, _)| context.shared.forget_transactions_of(name));
         DeleteTopicsResponse { responses, ..Default::default() }.into()
     }
 

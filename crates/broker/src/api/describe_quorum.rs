@@ -46,7 +46,7 @@ impl Api for DescribeQuorumRequest {
             ..Default::default()
         };
         let nodes = match context.version >= NODES_SINCE_VERSION {
-            true => state.nodes().map(node).collect(),
+            true => state.voters().into_iter().map(node).collect(),
             false => Vec::new(),
         };
         DescribeQuorumResponse { topics: vec![metadata], nodes, ..Default::default() }.into()
@@ -97,7 +97,7 @@ fn describe(state: &ClusterState, now_ms: i64) -> PartitionData {
         leader_id: state.controller(),
         leader_epoch: LEADER_EPOCH,
         high_watermark: offset,
-        current_voters: state.nodes().map(voter).collect(),
+        current_voters: state.voters().into_iter().map(voter).collect(),
         ..Default::default()
     }
 }

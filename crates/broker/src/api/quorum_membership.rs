@@ -13,10 +13,10 @@ use crate::state::AdminError;
 impl Api for UnregisterBrokerRequest {
     async fn handle(self, context: &RequestContext<'_>) -> Reply<UnregisterBrokerResponse> {
         let node = self.broker_id;
-        let error_code = match context.shared.node(node) {
-            // A broker that runs registers again at once, and one that is down is expected back.
-            Some(_) => ErrorCode::None,
-            None => ErrorCode::BrokerIdNotRegistered,
+        // One that runs registers again only when it is started again.
+        let error_code = match context.shared.unregister(node) {
+            true => ErrorCode::None,
+            false => ErrorCode::BrokerIdNotRegistered,
         };
         let error_message =
             (!error_code.is_ok()).then(|| format!("Broker ID {node} is not currently registered").into());

@@ -256,6 +256,7 @@ pub(crate) struct TopicConfig {
     pub(crate) retention_bytes: Option<u64>,
     pub(crate) segment_bytes: usize,
     pub(crate) segment_ms: i64,
+    pub(crate) segment_jitter_ms: i64,
     pub(crate) unclean_leader_election: bool,
     pub(crate) compaction: CompactionConfig,
 }
@@ -298,6 +299,7 @@ impl TopicConfig {
             retention_bytes: u64::try_from(number("retention.bytes")).ok(),
             segment_bytes,
             segment_ms: number("segment.ms"),
+            segment_jitter_ms: number("segment.jitter.ms"),
             unclean_leader_election: is_true(&text("unclean.leader.election.enable")),
             compaction: CompactionConfig {
                 min_cleanable_ratio: text("min.cleanable.dirty.ratio").trim().parse().unwrap_or_default(),

@@ -100,7 +100,7 @@ impl Faults {
     }
 
     /// Starts a node that is down, at the address that it had; it is in sync at once. One that runs is only let back into the cluster, if
-    /// it was taken for dead ([`notice`](Self::notice)).
+    /// it was taken for dead ([`notice`](Self::notice)) or unregistered.
     ///
     /// # Errors
     /// When the port has been taken meanwhile.
@@ -247,7 +247,10 @@ impl Faults {
                 .map(|(name, value)| (name.as_str().into(), Some(value.as_str().into())))
                 .collect(),
         };
-        state.create_topic(&new, false, self.shared.clock.now_ms()).ok().map(|created| created.id)
+        let created = state.create_topic(&new, false, self.shared.clock.now_ms());
+        drop(state);
+        self.shared.forget_transactions_of(&old.name);
+        created.ok().map(|created| created.id)
     }
 
     /// Closes all fetch sessions of a node.

@@ -176,6 +176,19 @@ impl Groups {
         Ok(())
     }
 
+    /// Forgets all groups and their offsets, as when the topic is deleted that holds them: nobody coordinates them any
+    /// more, and whoever will begins with none (Java: `GroupMetadataManager.onUnloaded`).
+    pub(crate) fn unload(&mut self, now: Moment) {
+        let group_ids: Vec<_> = self.entries.keys().cloned().collect();
+        for group_id in group_ids {
+            // Who waits for an answer gets it from a coordinator that resigns.
+            self.enter(&group_id, None, now);
+        }
+        self.entries.clear();
+        self.wakeups.clear();
+        self.offsets = Offsets::default();
+    }
+
     /// Expires offsets, and with them groups that are empty and have no others.
     pub(crate) fn expire_offsets(&mut self, now: Moment, settings: &GroupSettings) {
         let retention_ms = settings.offsets_retention_ms;

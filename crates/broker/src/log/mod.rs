@@ -30,6 +30,7 @@ pub(crate) use verification::Guard;
 pub(crate) use workspace::Workspace;
 
 use crate::config::TopicConfig;
+use crate::rng::Rng;
 use aborted::AbortedTransactions;
 use leader_epochs::LeaderEpochs;
 use producer_state::Verdict;
@@ -39,6 +40,7 @@ use segment::{RollLimits, Segment};
 #[derive(Debug)]
 pub(crate) struct PartitionLog {
     config: Arc<TopicConfig>,
+    jitter: Rng,
     /// Oldest first; the last one is written to.
     segments: VecDeque<Segment>,
     log_start_offset: i64,
@@ -86,10 +88,13 @@ pub(crate) struct TimestampedOffset {
 }
 
 impl PartitionLog {
-    pub(crate) fn new(config: Arc<TopicConfig>, now_ms: i64) -> Self {
+    /// An empty log; `jitter` says when its segments roll, as far as that is left to chance.
+    pub(crate) fn new(config: Arc<TopicConfig>, mut jitter: Rng, now_ms: i64) -> Self {
+        let first = Segment::new(0, now_ms, roll_jitter_ms(&config, &mut jitter));
         Self {
             config,
-            segments: VecDeque::from([Segment::new(0, now_ms)]),
+            jitter,
+            segments: VecDeque::from([first]),
             log_start_offset: 0,
             log_end_offset: 0,
             producers: ProducerStates::default(),
@@ -430,7 +435,8 @@ impl PartitionLog {
     }
 
     fn roll(&mut self, now_ms: i64) {
-        self.segments.push_back(Segment::new(self.log_end_offset, now_ms));
+        let roll_jitter_ms = roll_jitter_ms(&self.config, &mut self.jitter);
+        self.segments.push_back(Segment::new(self.log_end_offset, now_ms, roll_jitter_ms));
     }
 
     fn drop_oldest(&mut self, count: usize, now_ms: i64) {
@@ -452,6 +458,14 @@ impl PartitionLog {
         if let Some(first) = self.segments.front().map(Segment::base_offset) {
             self.aborted.forget_before(first);
         }
+    }
+}
+
+/// How much earlier than `segment.ms` says the next segment rolls (Java: `LogConfig.randomSegmentJitter`).
+fn roll_jitter_ms(config: &TopicConfig, jitter: &mut Rng) -> i64 {
+    match u64::try_from(config.segment_jitter_ms.min(config.segment_ms)) {
+        Ok(bound @ 1..) => jitter.below(bound) as i64,
+        _ => 0,
     }
 }
 

@@ -18,6 +18,8 @@ pub(crate) struct Segment {
     /// What `segment.ms` counts from: the first batch's timestamp, or the wall clock of its creation.
     first_timestamp_ms: Option<i64>,
     created_ms: i64,
+    /// How much earlier it rolls than `segment.ms` says.
+    roll_jitter_ms: i64,
     /// Bytes since the last batch that Kafka's offset index would have.
     unindexed_bytes: usize,
 }
@@ -33,7 +35,7 @@ struct Indexed {
 }
 
 impl Segment {
-    pub(crate) fn new(base_offset: i64, now_ms: i64) -> Self {
+    pub(crate) fn new(base_offset: i64, now_ms: i64, roll_jitter_ms: i64) -> Self {
         Self {
             base_offset,
             index: Vec::new(),
@@ -41,13 +43,14 @@ impl Segment {
             max_timestamp_ms: -1,
             first_timestamp_ms: None,
             created_ms: now_ms,
+            roll_jitter_ms,
             unindexed_bytes: 0,
         }
     }
 
     /// A segment at the same place, without batches.
     pub(super) fn empty(&self) -> Self {
-        Self::new(self.base_offset, self.created_ms)
+        Self::new(self.base_offset, self.created_ms, self.roll_jitter_ms)
     }
 
     /// The first batch's timestamp.
@@ -109,7 +112,8 @@ impl Segment {
             Some(first) if first >= 0 => timestamp_ms.saturating_sub(first),
             _ => now_ms.saturating_sub(self.created_ms),
         };
-        self.len() > limits.segment_bytes.saturating_sub(size) || waited_ms > limits.segment_ms
+        self.len() > limits.segment_bytes.saturating_sub(size)
+            || waited_ms > limits.segment_ms - self.roll_jitter_ms
     }
 
     /// Reads from the batch that contains `offset` on, at most `max_bytes`: the end may cut a batch.

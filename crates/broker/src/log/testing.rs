@@ -9,13 +9,14 @@ use milena_records::{
 
 use super::PartitionLog;
 use crate::config::TopicConfig;
+use crate::rng::Rng;
 
 /// When everything here happens.
 pub(crate) const NOW: i64 = 1_700_000_000_000;
 
 /// An empty log with a leader.
 pub(crate) fn log_with(config: TopicConfig) -> PartitionLog {
-    let mut log = PartitionLog::new(Arc::new(config), NOW);
+    let mut log = PartitionLog::new(Arc::new(config), Rng::from_seed(1), NOW);
     log.begin_leader_epoch(0);
     log
 }

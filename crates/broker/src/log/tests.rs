@@ -146,6 +146,18 @@ fn an_old_segment_rolls_by_time() {
 }
 
 #[test]
+fn a_segment_rolls_earlier_by_its_jitter() {
+    let has_rolled = |segment_jitter_ms| {
+        let config = TopicConfig { segment_ms: 1_000, segment_jitter_ms, ..TopicConfig::defaults() };
+        let mut log = log_with(config);
+        append(&mut log, &TestBatch::at(&[NOW]));
+        append(&mut log, &TestBatch::at(&[NOW + 999]));
+        base_offsets(read(&log, 0, 1 << 20, true)) == [0]
+    };
+    assert_eq!([0, 1_000, i64::MAX].map(has_rolled), [false, true, true]);
+}
+
+#[test]
 fn retention_by_time_drops_whole_segments_even_the_last() {
     let one = TestBatch::at(&[NOW]).bytes().len();
     let config = TopicConfig { segment_bytes: one, retention_ms: Some(100), ..TopicConfig::defaults() };

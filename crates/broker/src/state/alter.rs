@@ -167,8 +167,10 @@ impl ClusterState {
 
     /// The node, where there is only one: then its own dynamic values are those of the cluster.
     pub(super) fn only_node(&self) -> Option<NodeId> {
-        let mut nodes = self.nodes();
-        nodes.next().filter(|_| nodes.next().is_none()).map(|info| info.node)
+        match self.voters()[..] {
+            [only] => Some(only.node),
+            _ => None,
+        }
     }
 
     /// Brings changed configuration into force.

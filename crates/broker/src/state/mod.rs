@@ -47,6 +47,8 @@ use placement::Place;
 pub(crate) struct ClusterState {
     pub(crate) cluster_id: ByteStr,
     nodes: BTreeMap<NodeId, NodeInfo>,
+    /// Those that the cluster was told to forget, until they come back.
+    unregistered: BTreeMap<NodeId, NodeInfo>,
     topics: BTreeMap<ByteStr, Arc<Topic>>,
     names: BTreeMap<Uuid, ByteStr>,
     configs: Configs,
@@ -114,6 +116,7 @@ impl ClusterState {
         Self {
             cluster_id: rng.uuid().to_string().into(),
             nodes: nodes.into_iter().map(|info| (info.node, info)).collect(),
+            unregistered: BTreeMap::new(),
             topics: BTreeMap::new(),
             names: BTreeMap::new(),
             settings: Arc::new(configs.broker_settings(only_node)),
@@ -130,19 +133,39 @@ impl ClusterState {
         }
     }
 
-    /// All nodes, in the order of their ids.
+    /// All nodes that are registered, in the order of their ids.
     pub(crate) fn nodes(&self) -> impl Iterator<Item = &NodeInfo> {
         self.nodes.values()
     }
 
+    /// A node that is registered.
     pub(crate) fn node(&self, node: NodeId) -> Option<&NodeInfo> {
         self.nodes.get(&node)
     }
 
+    /// The nodes that vote on metadata, registered or not, in the order of their ids.
+    pub(crate) fn voters(&self) -> Vec<&NodeInfo> {
+        let mut voters: Vec<_> = self.nodes.values().chain(self.unregistered.values()).collect();
+        voters.sort_by_key(|info| info.node);
+        voters
+    }
+
+    /// Fences a node, or unfences it, which registers it again.
     pub(crate) fn set_alive(&mut self, node: NodeId, alive: bool) {
+        if alive && let Some(info) = self.unregistered.remove(&node) {
+            self.nodes.insert(node, info);
+        }
         if let Some(info) = self.nodes.get_mut(&node) {
             info.alive = alive;
         }
+    }
+
+    /// Forgets a node; false if it is not registered.
+    pub(crate) fn unregister(&mut self, node: NodeId) -> bool {
+        let info = self.nodes.remove(&node);
+        let was_registered = info.is_some();
+        self.unregistered.extend(info.map(|info| (node, info)));
+        was_registered
     }
 
     fn is_alive(&self, node: NodeId) -> bool {

@@ -11,6 +11,7 @@ use crate::fetch::FetchWait;
 use crate::log::{
     AppendError, Appended, EndMarker, Guard, PartitionLog, ProducerError, Verified, Workspace, validate,
 };
+use crate::rng::Rng;
 use crate::sync::lock;
 use milena_records::{Batch, BatchHeader};
 
@@ -68,9 +69,10 @@ impl Partition {
         index: i32,
         leadership: Leadership,
         config: Arc<TopicConfig>,
+        rng: Rng,
         now_ms: i64,
     ) -> Self {
-        let mut log = PartitionLog::new(config, now_ms);
+        let mut log = PartitionLog::new(config, rng, now_ms);
         log.begin_leader_epoch(leadership.leader_epoch);
         let state = PartitionState { leadership, log, waiting: Vec::new(), deleted: false };
         Self { topic, index, state: Mutex::new(state) }

@@ -8,6 +8,7 @@ use super::placement::place;
 use super::{AdminError, ClusterState, InternalTopic, Leadership, Partition, Topic};
 use crate::NodeId;
 use crate::config::{Layer, Source, TOPIC_KEYS, Values, check_topic_overrides};
+use crate::rng::Rng;
 
 /// Kafka's longest topic name.
 const TOPIC_NAME_MAX: usize = 249;
@@ -292,7 +293,11 @@ impl ClusterState {
             let index = partitions.len() as i32;
             let leadership = Leadership::new(replicas, |node| self.is_alive(node));
             let config = self.topic_config(leadership.leader, &name);
-            let partition = Partition::new(name.clone(), index, leadership, config, now_ms);
+            // Ids are random: partitions need no more chance than that, each its own.
+            let rng = Rng::from_seed(
+                id.0[8..].iter().fold(index as u64, |seed, byte| seed << 7 ^ u64::from(*byte)),
+            );
+            let partition = Partition::new(name.clone(), index, leadership, config, rng, now_ms);
             partitions.push(Arc::new(partition));
         }
         self.topics_version += 1;

@@ -52,6 +52,12 @@ pub(crate) struct Listed {
 }
 
 impl Coordinator {
+    /// Forgets all transactional ids, as when the topic is deleted that holds them. What is open stays open in its
+    /// partitions (Java: `TransactionStateManager.removeTransactionsForTxnTopicPartition`).
+    pub(crate) fn unload(&mut self) {
+        *self = Self::default();
+    }
+
     pub(crate) fn get(&self, transactional_id: &str) -> Option<&Transaction> {
         self.transactions.get(transactional_id)
     }

@@ -117,6 +117,13 @@ impl Shared {
         lock(&self.transactions.coordinator).expire(self.clock.now_ms(), expiration_ms);
     }
 
+    /// Forgets all transactional ids, if it was the topic that holds them that was deleted; call without the state's lock.
+    pub(crate) fn forget_transactions_of(&self, deleted: &str) {
+        if deleted == InternalTopic::Transactions.name() {
+            lock(&self.transactions.coordinator).unload();
+        }
+    }
+
     /// Tries again to write the markers that could not be written; false if some are left.
     pub(crate) fn write_waiting_markers(&self) -> bool {
         let mut coordinator = lock(&self.transactions.coordinator);

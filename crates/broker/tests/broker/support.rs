@@ -27,6 +27,7 @@ use milena_testcontainers::KafkaCluster;
 use milena_testcontainers::KafkaVersion;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
+use tokio::sync::OnceCell;
 use uuid::Uuid;
 
 /// Where the conformance suite finds a Kafka of the latest release to run on in place of the embedded broker.
@@ -34,6 +35,9 @@ const GIVEN_KAFKA: &str = "MILENA_CONFORMANCE_BOOTSTRAP";
 
 /// A generous limit: reached only when something hangs.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How often a brisk broker looks for records to delete.
+const BRISK: (&str, &str) = ("log.retention.check.interval.ms", "50");
 
 /// What a case talks to: one node, whose id is 1, with Kafka's defaults but no waiting for more members of new groups.
 pub(crate) struct Broker {
@@ -60,6 +64,13 @@ impl Broker {
         }
     }
 
+    /// A fresh embedded broker that looks after its logs all the time.
+    pub(crate) async fn start_brisk() -> Self {
+        let builder = Cluster::builder().config("group.initial.rebalance.delay.ms", "0");
+        let cluster = builder.config(BRISK.0, BRISK.1).start().await.expect("starts");
+        Self::over(cluster).await
+    }
+
     /// An embedded cluster, which is asked at its first node.
     pub(crate) async fn over(cluster: Cluster) -> Self {
         let address = cluster.address(1).expect("the first node");
@@ -74,6 +85,19 @@ impl Broker {
     /// A real Kafka, shared by the cases of this process.
     pub(crate) async fn real(release: KafkaVersion) -> Self {
         let kafka = KafkaCluster::shared_of(release).await.expect("a real Kafka starts");
+        Self::of(None, kafka.bootstrap().to_owned(), release).await
+    }
+
+    /// A real Kafka that looks after its logs all the time, shared by the cases of this process that want one. Its groups
+    /// are forgotten now and then.
+    pub(crate) async fn real_brisk(release: KafkaVersion) -> Self {
+        static STARTED: [OnceCell<KafkaCluster>; KafkaVersion::ALL.len()] =
+            [const { OnceCell::const_new() }; KafkaVersion::ALL.len()];
+        let start = async || {
+            let builder = KafkaCluster::builder().version(release).config(BRISK.0, BRISK.1);
+            builder.config("log.initial.task.delay.ms", "0").start().await.expect("a real Kafka starts")
+        };
+        let kafka = STARTED[release as usize].get_or_init(start).await;
         Self::of(None, kafka.bootstrap().to_owned(), release).await
     }
 

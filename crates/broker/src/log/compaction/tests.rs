@@ -7,6 +7,7 @@ use super::super::testing::first_batch;
 use super::super::{EndMarker, Verified, Workspace, validate};
 use super::*;
 use crate::config::TopicConfig;
+use crate::rng::Rng;
 
 const NOW: i64 = 1_700_000_000_000;
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
@@ -21,7 +22,7 @@ fn config() -> TopicConfig {
 }
 
 fn log_with(config: TopicConfig) -> PartitionLog {
-    let mut log = PartitionLog::new(Arc::new(config), NOW);
+    let mut log = PartitionLog::new(Arc::new(config), Rng::from_seed(1), NOW);
     log.begin_leader_epoch(0);
     log
 }

@@ -25,32 +25,41 @@
 //! one. Both demand everything of the embedded broker and of 4.3.1. Where behaviour changed without a version of
 //! its own, `broker.is_at_least(KafkaVersion::V4_1_2)` tells; say why beside it.
 //!
+//! What would take a broker too long, or would disturb other cases, is for a broker of its own that looks after its logs
+//! all the time: `cases! { brisk: a_case }`.
+//!
 //! By hand: `cargo test -p milena-broker conformance::offsets::embedded`; with `MILENA_CONFORMANCE_BOOTSTRAP=host:port`
 //! in the environment, `embedded` is the broker at that address instead, which must be of the latest release.
 
 /// Makes a test of every case named, on every broker; see the module's description.
 macro_rules! cases {
-    ($($case:ident),* $(,)?) => {
+    (@all $start:ident, $real:ident, $($case:ident),*) => {
         mod embedded {
             $(#[tokio::test]
             async fn $case() {
-                super::$case(&crate::support::Broker::start().await).await;
+                super::$case(&crate::support::Broker::$start().await).await;
             })*
         }
         mod real_kafka_control {
-            cases!(@real kafka_4_3_1, V4_3_1, $($case),*);
-            cases!(@real kafka_4_1_2, V4_1_2, $($case),*);
-            cases!(@real kafka_3_9_1, V3_9_1, $($case),*);
+            cases!(@real $real, kafka_4_3_1, V4_3_1, $($case),*);
+            cases!(@real $real, kafka_4_1_2, V4_1_2, $($case),*);
+            cases!(@real $real, kafka_3_9_1, V3_9_1, $($case),*);
         }
     };
-    (@real $module:ident, $version:ident, $($case:ident),*) => {
+    (@real $real:ident, $module:ident, $version:ident, $($case:ident),*) => {
         mod $module {
             $(#[tokio::test]
             async fn $case() {
                 let version = milena_testcontainers::KafkaVersion::$version;
-                super::super::$case(&crate::support::Broker::real(version).await).await;
+                super::super::$case(&crate::support::Broker::$real(version).await).await;
             })*
         }
+    };
+    (brisk: $($case:ident),* $(,)?) => {
+        cases!(@all start_brisk, real_brisk, $($case),*);
+    };
+    ($($case:ident),* $(,)?) => {
+        cases!(@all start, real, $($case),*);
     };
 }
 
@@ -68,11 +77,13 @@ mod group_migration;
 mod group_offsets;
 mod groups;
 mod idempotence;
+mod internal_topics;
 mod metadata;
 mod newest;
 mod offsets;
 mod produce;
 mod quotas;
+mod retention;
 mod security;
 mod sessions;
 mod static_members;
@@ -80,3 +91,4 @@ mod throttling;
 mod transaction_log;
 mod transaction_offsets;
 mod transactions;
+mod unregistration;
