@@ -68,7 +68,7 @@ impl ProducerPlan {
             lives: if rng.percent(30) { 2 } else { 1 },
             burst_max,
             pause_max: 2 * period / bursts as u32,
-            value_bytes: rng.pick(&[(8, 20), (10, 200), (100, 300), (10, 1_000)]),
+            value_bytes: rng.pick(&[(8, 20), (8, 60), (10, 200), (10, 800)]),
             large_percent: rng.pick(&[0, 0, 0, 1]),
             keys: rng.pick(&[0, 0, 5, 50]),
             explicit_percent: rng.pick(&[0, 20, 100]),
