@@ -13,7 +13,8 @@ pub(crate) struct Context {
 
 impl Context {
     pub(crate) async fn start(nodes: usize) -> Self {
-        let builder = Cluster::builder().nodes(nodes).config("group.initial.rebalance.delay.ms", "100");
+        let builder = Cluster::builder().nodes(nodes).store_acls();
+        let builder = builder.config("group.initial.rebalance.delay.ms", "100");
         let cluster = builder.start().await.expect("the embedded cluster starts");
         let bootstrap = cluster.bootstrap();
         Self { cluster, bootstrap, nodes }
@@ -35,6 +36,17 @@ impl Context {
     /// One of Kafka's tools, told where the cluster is.
     pub(crate) fn tool(&self, class: &str) -> JavaCommand {
         Java::of(KafkaVersion::LATEST).tool(class).args(["--bootstrap-server", &self.bootstrap])
+    }
+
+    /// Produces so many records to one topic, and copies them to another by Kafka's TransactionalMessageCopier.
+    pub(crate) async fn copy(&self, from: &str, to: &str, id: &str, count: &str, options: &[&str]) {
+        self.run("VerifiableProducer", &["--topic", from, "--max-messages", count]).await;
+        let copier = Java::of(KafkaVersion::LATEST).tool("org.apache.kafka.tools.TransactionalMessageCopier");
+        let copier = copier.args(["--broker-list", &self.bootstrap, "--transaction-size", "100"]);
+        let copier = copier.args(["--input-topic", from, "--input-partition", "0", "--output-topic", to]);
+        let copier = copier.args(["--max-messages", count, "--transactional-id", id]);
+        let copier = copier.args(["--consumer-group", &format!("{id}s")]).args(options.iter().copied());
+        copier.run().await.expect("copies");
     }
 
     /// Runs a tool of `org.apache.kafka.tools` to its good end.

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a case that cannot go on fails")]
 
+mod administration;
 mod console;
 mod context;
 mod groups;
@@ -42,6 +43,13 @@ mod real_kafka_java {
         verifiable::a_consumer_group_shares_partitions,
         transactions::messages_are_copied_exactly_once,
         performance::what_is_produced_in_bulk_is_consumed_in_bulk,
+        administration::records_are_deleted_up_to_an_offset,
+        administration::replicas_are_moved_and_leaders_elected,
+        administration::the_cluster_and_its_quorum_are_described,
+        administration::acls_are_added_listed_and_removed,
+        administration::users_clients_groups_and_metrics_are_configured,
+        administration::transactions_are_listed_and_hanging_ones_found,
+        administration::records_come_back_end_to_end,
     );
 }
 

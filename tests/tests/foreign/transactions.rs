@@ -2,21 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use milena_testcontainers::{Java, KafkaVersion};
-
 use crate::context::{Context, text};
 
 pub(crate) async fn messages_are_copied_exactly_once(context: &Context) {
     const COUNT: usize = 1_000;
     let (input, output) = (context.topic("copied-from", 1), context.topic("copied-to", 2));
     let count = COUNT.to_string();
-    context.run("VerifiableProducer", &["--topic", &input, "--max-messages", &count]).await;
-    let copier = Java::of(KafkaVersion::LATEST).tool("org.apache.kafka.tools.TransactionalMessageCopier");
-    let copier = copier.args(["--broker-list", &context.bootstrap, "--transaction-size", "100"]);
-    let copier = copier.args(["--input-topic", &input, "--input-partition", "0", "--output-topic", &output]);
-    let copier = copier.args(["--max-messages", &count, "--transactional-id", &format!("{input}-copier")]);
-    let copier = copier.args(["--consumer-group", &format!("{input}-copiers"), "--enable-random-aborts"]);
-    copier.run().await.expect("copies");
+    context.copy(&input, &output, &format!("{input}-copier"), &count, &["--enable-random-aborts"]).await;
 
     let reader = context.tool("org.apache.kafka.tools.consumer.ConsoleConsumer");
     let reader = reader.args(["--topic", &output, "--from-beginning", "--max-messages", &count]);

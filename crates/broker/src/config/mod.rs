@@ -281,11 +281,13 @@ impl Configs {
                 partitions: number("offsets.topic.num.partitions") as i32,
                 replication_factor: number("offsets.topic.replication.factor") as i16,
                 segment_bytes: number("offsets.topic.segment.bytes"),
+                min_isr: None,
             },
             transaction_topic: InternalTopicSettings {
                 partitions: number("transaction.state.log.num.partitions") as i32,
                 replication_factor: number("transaction.state.log.replication.factor") as i16,
                 segment_bytes: number("transaction.state.log.segment.bytes"),
+                min_isr: Some(number("transaction.state.log.min.isr")),
             },
             groups: GroupSettings {
                 initial_rebalance_delay_ms: number("group.initial.rebalance.delay.ms"),
@@ -424,6 +426,8 @@ pub(crate) struct InternalTopicSettings {
     pub(crate) partitions: i32,
     pub(crate) replication_factor: i16,
     pub(crate) segment_bytes: i64,
+    /// Its own `min.insync.replicas`, where it has one.
+    pub(crate) min_isr: Option<i64>,
 }
 
 /// What the group coordinator goes by (Java: `GroupCoordinatorConfig`).

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use milena_protocol::ByteStr;
 
 use super::{AdminError, ClusterState, NewTopic, NodeInfo, Partition};
-use crate::config::InternalTopicSettings;
+use crate::config::{InternalTopicSettings, MIN_ISR};
 
 /// A topic that spreads coordinators over nodes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +25,15 @@ impl InternalTopic {
         match self {
             Self::Offsets => "__consumer_offsets",
             Self::Transactions => "__transaction_state",
+        }
+    }
+
+    /// Its `compression.type` (Java: `TransactionStateManager.transactionTopicConfigs`,
+    /// `GroupCoordinatorService.groupMetadataTopicConfigs`).
+    const fn compression(self) -> &'static str {
+        match self {
+            Self::Offsets => "producer",
+            Self::Transactions => "uncompressed",
         }
     }
 
@@ -45,23 +54,30 @@ impl ClusterState {
         if self.topic(topic.name()).is_some() {
             return Ok(());
         }
-        let InternalTopicSettings { partitions, replication_factor, segment_bytes } = match topic {
+        let InternalTopicSettings { partitions, replication_factor, segment_bytes, min_isr } = match topic {
             InternalTopic::Offsets => self.settings.offsets_topic.clone(),
             InternalTopic::Transactions => self.settings.transaction_topic.clone(),
         };
         let alive = self.nodes().filter(|info| info.alive).count();
         let config =
             |name: &'static str, value: &str| (ByteStr::from_static(name), Some(ByteStr::from(value)));
+        let mut configs = vec![
+            config("cleanup.policy", "compact"),
+            config("compression.type", topic.compression()),
+            config("segment.bytes", &segment_bytes.to_string()),
+        ];
+        if let Some(min_isr) = min_isr {
+            configs.push(config(MIN_ISR, &min_isr.to_string()));
+        }
+        if topic == InternalTopic::Transactions {
+            configs.push(config("unclean.leader.election.enable", "false"));
+        }
         let new = NewTopic {
             name: ByteStr::from_static(topic.name()),
             partitions,
             replication_factor: replication_factor.min(alive.max(1) as i16),
             assignments: Vec::new(),
-            configs: vec![
-                config("cleanup.policy", "compact"),
-                config("compression.type", "producer"),
-                config("segment.bytes", &segment_bytes.to_string()),
-            ],
+            configs,
         };
         self.create_topic(&new, false, now_ms).map(drop)
     }

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
 use kafka_protocol::messages::describe_configs_response::DescribeConfigsResourceResult;
 use kafka_protocol::messages::{
-    AlterConfigsRequest, DescribeConfigsRequest, IncrementalAlterConfigsRequest, ListConfigResourcesRequest,
-    alter_configs_request, incremental_alter_configs_request,
+    AlterConfigsRequest, DescribeConfigsRequest, FindCoordinatorRequest, IncrementalAlterConfigsRequest,
+    ListConfigResourcesRequest, alter_configs_request, incremental_alter_configs_request,
 };
 use milena_protocol::{ApiKey, ErrorCode};
 use milena_testcontainers::KafkaVersion;
@@ -28,6 +28,7 @@ cases! {
     a_brokers_keys_change_while_it_runs,
     changes_that_a_broker_refuses_have_each_their_error,
     all_brokers_share_one_min_insync_replicas,
+    topics_of_kafkas_own_have_a_configuration_of_their_own,
     groups_have_a_configuration,
     subscriptions_to_metrics_have_a_configuration,
     resources_that_cannot_be_configured,
@@ -392,6 +393,49 @@ async fn all_brokers_share_one_min_insync_replicas(broker: &Broker) {
         let request = AlterConfigsRequest::default().with_resources(vec![resource]).with_validate_only(true);
         let response = connection.call(2, &request).await.responses.remove(0);
         assert_eq!(ErrorCode::from(response.error_code), expected, "{:?}", response.resource_name);
+    }
+}
+
+async fn topics_of_kafkas_own_have_a_configuration_of_their_own(broker: &Broker) {
+    let mut connection = broker.connect().await;
+    let of_broker = describe(&mut connection, 4, BROKER, "1").await.expect("described");
+    let [min_isr, segment] = ["transaction.state.log.min.isr", "transaction.state.log.segment.bytes"]
+        .map(|key| value(&of_broker, key).0);
+    let segment_of_offsets = value(&of_broker, "offsets.topic.segment.bytes").0;
+    let of_transactions = [
+        ("cleanup.policy", "compact"),
+        ("compression.type", "uncompressed"),
+        ("min.insync.replicas", min_isr),
+        ("segment.bytes", segment),
+        ("unclean.leader.election.enable", "false"),
+    ];
+    let of_offsets = [
+        ("cleanup.policy", "compact"),
+        ("compression.type", "producer"),
+        ("segment.bytes", segment_of_offsets),
+    ];
+    for (topic, coordinates, expected) in
+        [("__transaction_state", 1, &of_transactions[..]), ("__consumer_offsets", 0, &of_offsets)]
+    {
+        let described = async {
+            loop {
+                let request = FindCoordinatorRequest::default()
+                    .with_key_type(coordinates)
+                    .with_coordinator_keys(vec![text(&unique("configs-internal"))]);
+                connection.call(4, &request).await;
+                if let Ok(configs) = describe(&mut connection, 4, TOPIC, topic).await {
+                    break configs;
+                }
+            }
+        };
+        // A real Kafka takes a moment to create it.
+        let configs = tokio::time::timeout(PATIENCE, described).await.expect("it is created");
+        let overridden: Vec<_> = configs
+            .iter()
+            .filter(|(_, config)| config.config_source == OVERRIDE)
+            .map(|(key, _)| (key.as_str(), value(&configs, key).0))
+            .collect();
+        assert_eq!(overridden, expected, "{topic}");
     }
 }
 
