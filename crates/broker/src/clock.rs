@@ -73,6 +73,12 @@ impl Clock {
     }
 }
 
+/// So much after a moment; as far away as makes no difference, where that is no time.
+pub(crate) fn later(instant: Instant, by: Duration) -> Instant {
+    const FAR_AWAY: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
+    instant.checked_add(by.min(FAR_AWAY)).unwrap_or(instant)
+}
+
 fn monotonic_now() -> Instant {
     #[expect(clippy::disallowed_methods, reason = "this module is the door to time")]
     Instant::now()
@@ -81,6 +87,13 @@ fn monotonic_now() -> Instant {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_moment_that_is_no_time_is_far_away() {
+        let now = monotonic_now();
+        assert_eq!(later(now, Duration::from_secs(1)) - now, Duration::from_secs(1));
+        assert!(later(now, Duration::MAX) - now > Duration::from_secs(1_000_000));
+    }
 
     #[tokio::test(start_paused = true)]
     async fn wall_clock_follows_the_runtime_clock() {

@@ -8,10 +8,10 @@ use milena_protocol::{ApiKey, ErrorCode, Uuid};
 
 use crate::builder::{ClusterBuilder, TopicSpec};
 use crate::config::ConfigError;
-use crate::fault::Faults;
+use crate::fault::{ConnectionEvent, Faults};
 use crate::group::keep_groups;
 use crate::inspect::LogView;
-use crate::node::MemoryStream;
+use crate::node::{Breakage, Link, MemoryStream, Peer};
 use crate::observe::RequestSeen;
 use crate::shared::Shared;
 use crate::state::{AdminError, InternalTopic};
@@ -191,6 +191,11 @@ impl Cluster {
         self.shared.state().coordinator(InternalTopic::Offsets, group).map(|info| info.node)
     }
 
+    /// The node that coordinates a transactional id; none before anybody has looked for a coordinator of any.
+    pub fn transaction_coordinator(&self, transactional_id: &str) -> Option<NodeId> {
+        self.shared.state().coordinator(InternalTopic::Transactions, transactional_id).map(|info| info.node)
+    }
+
     /// The state of a group by Kafka's name, such as `Stable` or `PreparingRebalance`; `None` if there is no such group.
     pub fn group_state(&self, group: &str) -> Option<&'static str> {
         self.shared.groups.lock().get(group).map(|group| group.listing().state)
@@ -320,11 +325,18 @@ impl Dialer {
 }
 
 fn connect(shared: &Shared, address: &str) -> io::Result<MemoryStream> {
-    let node = shared.nodes().iter().find(|node| node.address.to_string() == address);
+    let refused = |why| Err(io::Error::new(io::ErrorKind::ConnectionRefused, why));
+    let Some(node) = shared.nodes().iter().find(|node| node.address.to_string() == address) else {
+        return refused(format!("no node listens at {address}"));
+    };
+    let link = Link::new(node.id, Peer::Memory, Breakage::default());
+    if node.is_running() && shared.breaks(link.subject(None), ConnectionEvent::Opening) {
+        return refused(format!("{address} refuses on request"));
+    }
     let (client, server) = MemoryStream::pair();
-    match node.map(|node| node.accept(server)) {
-        Some(Ok(())) => Ok(client),
-        _ => Err(io::Error::new(io::ErrorKind::ConnectionRefused, format!("no node listens at {address}"))),
+    match node.accept(server) {
+        Ok(()) => Ok(client),
+        Err(_) => refused(format!("no node listens at {address}")),
     }
 }
 

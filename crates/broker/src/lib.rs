@@ -16,7 +16,7 @@
 //! | `quota` | limits of clients in force, and what they have used; pure |
 //! | `state` | topics, leadership, placement, configuration changes; pure |
 //! | `config` | Kafka's keys, defaults and checks; pure |
-//! | `fault` | the table of what goes wrong, and the handle that fills it |
+//! | `fault` | what goes wrong on request: rules, and what happens at once |
 //! | `observe` | counters that tests read and wait for |
 //! | `clock`, `task`, `rng` | the only doors to time, tasks and randomness |
 
@@ -43,7 +43,7 @@ mod txn;
 pub use builder::{ClusterBuilder, TopicSpec};
 pub use cluster::{Cluster, Dialer, NodeId, StartError, TopicError};
 pub use config::ConfigError;
-pub use fault::{Fault, FaultBuilder, Faults, PartFaultBuilder};
+pub use fault::{ConnectionFaultBuilder, Fault, FaultBuilder, FaultGuard, Faults, PartFaultBuilder};
 pub use inspect::{DamagedBatch, LogView, StoredBatch, StoredProducer, StoredRecord};
 pub use milena_protocol::{ApiKey, ErrorCode, Uuid};
 pub use node::MemoryStream;

@@ -7,7 +7,9 @@ use tokio::sync::Notify;
 
 use crate::NodeId;
 use crate::clock::Clock;
-use crate::fault::{Effect, FaultTable, Stage, Subject};
+use crate::fault::{
+    ConnectionEvent, ConnectionSubject, Direction, Effect, FaultTable, Passage, Stage, Subject,
+};
 use crate::group::Coordinator;
 use crate::log::Workspace;
 use crate::node::Node;
@@ -82,11 +84,25 @@ impl Shared {
 
     /// What the rules have happen to a request, or to a part of it.
     pub(crate) fn strike(&self, subject: Subject<'_>, stages: &[Stage]) -> Vec<Effect> {
-        let effects = self.faults.strike(subject, stages);
+        let effects = self.faults.strike_request(subject, stages);
         if !effects.is_empty() {
             self.seen.changed();
         }
         effects
+    }
+
+    /// What the rules have happen to a request or an answer on its way.
+    pub(crate) fn passage(&self, subject: ConnectionSubject<'_>, direction: Direction) -> Option<Passage> {
+        self.faults.strike_passage(subject, direction).inspect(|_| self.seen.changed())
+    }
+
+    /// Whether the rules have a connection refused or broken at this event.
+    pub(crate) fn breaks(&self, subject: ConnectionSubject<'_>, event: ConnectionEvent) -> bool {
+        let is_struck = self.faults.strike_connection(subject, event);
+        if is_struck {
+            self.seen.changed();
+        }
+        is_struck
     }
 
     /// Fences a lost node: it leaves every ISR, and what it led is led by others.

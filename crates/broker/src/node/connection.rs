@@ -6,20 +6,23 @@
 //! Reading runs ahead of the work by a bounded queue, so that a client's pipelining is seen as it is. As with Kafka,
 //! requests of one connection are worked on one after the other: a fetch that waits holds up what follows it.
 
-use std::fmt;
-use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use milena_protocol::{ByteStr, Decoder, Frame, RequestHeader, decode_request_header};
+use milena_protocol::{ApiKey, ByteStr, Decoder, RequestHeader, decode_request_header};
 use tokio::io::{AsyncRead, AsyncWrite, ReadHalf, WriteHalf};
 use tokio::select;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::time::{Instant, sleep_until};
 
 use super::Node;
 use super::dispatch::{self, Outcome, Served};
-use super::frame::{FrameError, FrameReader, write_frame};
+use super::frame::{FrameError, FrameReader};
+use super::link::{Link, Peer};
+use super::outbox::Outbox;
+use crate::fault::{ConnectionEvent, Direction};
 use crate::log::Workspace;
 use crate::shared::Shared;
 use crate::sync::Switch;
@@ -29,27 +32,11 @@ const QUEUED_REQUESTS_MAX: usize = 32;
 /// How many bytes they may have together; the first one may always wait.
 const QUEUED_BYTES_MAX: usize = 32 * 1024 * 1024;
 
-/// Who is at the other end.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Peer {
-    Tcp(SocketAddr),
-    Memory,
-}
-
-impl fmt::Display for Peer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tcp(address) => address.fmt(f),
-            Self::Memory => f.write_str("in memory"),
-        }
-    }
-}
-
 /// A connection and what it works with.
 pub(crate) struct Connection {
     shared: Arc<Shared>,
     node: Arc<Node>,
-    peer: Peer,
+    link: Arc<Link>,
     state: ConnectionState,
 }
 
@@ -68,6 +55,8 @@ struct Inbound {
     body: Decoder,
     /// The length of its frame.
     bytes: usize,
+    /// When it is here, if a fault makes it late.
+    arrives_at: Option<Instant>,
     /// Counts its batches until it is answered.
     _batches: BatchesInFlight,
     /// Its share of the queue's bytes.
@@ -94,16 +83,19 @@ pub(crate) enum Hangup {
     Write(std::io::Error),
     #[error("on request")]
     Fault,
+    /// As `Fault`, and the client sees a reset.
+    #[error("reset on request")]
+    Reset,
 }
 
 impl Connection {
-    pub(crate) fn new(shared: Arc<Shared>, node: Arc<Node>, peer: Peer) -> Self {
-        let client_host = match peer {
+    pub(crate) fn new(shared: Arc<Shared>, node: Arc<Node>, link: Arc<Link>) -> Self {
+        let client_host = match link.peer {
             Peer::Tcp(address) => format!("/{}", address.ip()),
             Peer::Memory => format!("/{}", node.address.ip()),
         };
         let state = ConnectionState { hangup: Switch::off(), workspace: Mutex::default(), client_host };
-        Self { shared, node, peer, state }
+        Self { shared, node, link, state }
     }
 
     /// Serves requests until either end closes the connection.
@@ -111,12 +103,15 @@ impl Connection {
         let _counted = Counted::new(&self.shared, &self.node);
         let (reading, writing) = tokio::io::split(stream);
         let (queue, inbound) = mpsc::channel(QUEUED_REQUESTS_MAX);
-        let mut work = std::pin::pin!(self.work(inbound, writing));
+        let mut work = pin!(self.work(inbound, writing));
         let read = select! {
             biased;
             hangup = &mut work => return self.report(&hangup),
             hangup = self.read(reading, queue) => hangup,
         };
+        if matches!(read, Hangup::Reset) {
+            return self.report(&read);
+        }
         // What was received whole is still worked on, but nothing waits any longer for a client that is gone.
         self.state.hangup.set(true);
         let worked = work.await;
@@ -130,6 +125,7 @@ impl Connection {
         let mut frames =
             FrameReader::new(stream, settings.request_bytes_max, idle_limit).within(self.node.budget.clone());
         let room = Arc::new(Semaphore::new(QUEUED_BYTES_MAX));
+        let mut last_arrival = None;
         loop {
             let frame = match frames.next(&self.node.deaf).await {
                 Ok(Some(frame)) => frame,
@@ -141,8 +137,11 @@ impl Connection {
             let share = frame.len().min(QUEUED_BYTES_MAX) as u32;
             let Ok(room) = room.clone().acquire_many_owned(share).await else { return Hangup::Client };
             match self.parse(frame, room, frames.take_share()) {
-                Ok(request) => {
+                Ok(mut request) => {
                     frames.trust();
+                    if let Err(hangup) = self.arrive(&mut request, &mut last_arrival).await {
+                        return hangup;
+                    }
                     if queue.send(request).await.is_err() {
                         return Hangup::Client;
                     }
@@ -162,57 +161,92 @@ impl Connection {
         let bytes = frame.len();
         let (header, body) =
             decode_request_header(frame).map_err(|error| Hangup::Malformed(error.to_string()))?;
-        Ok(Inbound { header, body, bytes, _batches: batches, _room: room, _share: share })
+        Ok(Inbound { header, body, bytes, arrives_at: None, _batches: batches, _room: room, _share: share })
+    }
+
+    /// Has happen to a request what the rules for connections say, on its way here.
+    async fn arrive(&self, request: &mut Inbound, last_arrival: &mut Option<Instant>) -> Result<(), Hangup> {
+        let api = ApiKey::try_from(request.header.api_key).ok();
+        let is_first = self.link.introduce(request.header.client_id.as_deref());
+        let subject = self.link.subject(api);
+        if is_first && self.shared.breaks(subject, ConnectionEvent::Introduction) {
+            return Err(self.link.reset());
+        }
+        let Some(passage) = self.shared.passage(subject, Direction::Up) else { return Ok(()) };
+        // Nothing is read meanwhile, so that the client's writes stall in the end.
+        self.shared.faults.removed(&passage.held_by).await;
+        if passage.is_reset {
+            return Err(self.link.reset());
+        }
+        if passage.keep_bytes.is_some() {
+            return Err(FrameError::Truncated.into());
+        }
+        *last_arrival = Some(passage.arrival(self.shared.clock.instant(), *last_arrival, request.bytes));
+        request.arrives_at = *last_arrival;
+        Ok(())
     }
 
     /// Works on the queue's requests one after the other.
     async fn work<W: AsyncWrite + Unpin>(
         &self,
         mut inbound: mpsc::Receiver<Inbound>,
-        mut stream: WriteHalf<W>,
+        stream: WriteHalf<W>,
     ) -> Hangup {
-        while let Some(Inbound { header, body, bytes, _batches, _room, _share }) = inbound.recv().await {
-            self.node.frozen.until_off().await;
-            let Served { outcome, mute } =
-                dispatch::serve(&self.shared, &self.node, &self.state, header, body, bytes).await;
-            let muted_until = self.shared.clock.instant() + mute;
-            self.node.frozen.until_off().await;
-            let answered = match outcome {
-                Outcome::Answer(frame) => write_frame(&mut stream, &frame).await.map_err(Hangup::Write),
-                Outcome::Truncated(frame) => self.write_half(&mut stream, frame).await,
-                Outcome::Silence => Ok(()),
-                Outcome::HangUp(hangup) => Err(hangup),
+        let mut outbox = Outbox::new(&self.shared, &self.link, stream);
+        match self.work_through(&mut inbound, &mut outbox).await {
+            Ok(()) => Hangup::Client,
+            Err(hangup) => hangup,
+        }
+    }
+
+    async fn work_through<W: AsyncWrite + Unpin>(
+        &self,
+        inbound: &mut mpsc::Receiver<Inbound>,
+        outbox: &mut Outbox<'_, W>,
+    ) -> Result<(), Hangup> {
+        loop {
+            let Some(request) = outbox.during(pin!(inbound.recv())).await? else {
+                return outbox.flush().await;
             };
-            if let Err(hangup) = answered {
-                return hangup;
+            let Inbound { header, body, bytes, arrives_at, _batches, _room, _share } = request;
+            if let Some(at) = arrives_at {
+                outbox.during(pin!(sleep_until(at))).await?;
+            }
+            outbox.during(pin!(self.node.frozen.until_off())).await?;
+            let api = ApiKey::try_from(header.api_key).ok();
+            let serving = pin!(dispatch::serve(&self.shared, &self.node, &self.state, header, body, bytes));
+            let Served { outcome, mute } = outbox.during(serving).await?;
+            let muted_until = self.shared.clock.instant() + mute;
+            outbox.during(pin!(self.node.frozen.until_off())).await?;
+            match outcome {
+                Outcome::Answer(frame) => outbox.send(api, &frame).await?,
+                Outcome::Truncated(frame) => {
+                    outbox.send_half(&frame).await?;
+                    return Err(Hangup::Fault);
+                }
+                Outcome::Silence => {}
+                Outcome::HangUp(hangup) => {
+                    outbox.flush().await?;
+                    return Err(hangup);
+                }
             }
             if !mute.is_zero() {
                 // A client that is gone is not made to wait.
-                select! {
-                    biased;
-                    () = self.state.hangup.on() => {}
-                    () = tokio::time::sleep_until(muted_until) => {}
-                }
+                let muted = async {
+                    select! {
+                        biased;
+                        () = self.state.hangup.on() => {}
+                        () = sleep_until(muted_until) => {}
+                    }
+                };
+                outbox.during(pin!(muted)).await?;
             }
         }
-        Hangup::Client
-    }
-
-    async fn write_half<W: AsyncWrite + Unpin>(
-        &self,
-        stream: &mut WriteHalf<W>,
-        frame: Frame,
-    ) -> Result<(), Hangup> {
-        use tokio::io::AsyncWriteExt;
-        let bytes = frame.to_bytes();
-        stream.write_all(&bytes[..bytes.len() / 2]).await.map_err(Hangup::Write)?;
-        stream.flush().await.map_err(Hangup::Write)?;
-        Err(Hangup::Fault)
     }
 
     /// One line for a connection that ended other than it should.
     fn report(&self, hangup: &Hangup) {
-        let (node, peer) = (self.node.id, self.peer);
+        let Link { node, peer, .. } = &*self.link;
         match hangup {
             Hangup::Frame(error) if error.is_hostile() => {
                 self.shared.seen.refused_frame();

@@ -6,14 +6,17 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite, DuplexStream};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::select;
-use tokio::sync::mpsc;
-use tokio::task::JoinSet;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::{AbortHandle, Id, JoinSet};
 
-use super::connection::{Connection, Peer};
+use super::connection::Connection;
+use super::link::{Breakage, Link, Peer, TcpSocket};
+use super::memory::MemorySocket;
 use super::{BACKLOG, Node, Running};
+use crate::fault::ConnectionEvent;
 use crate::quota::{Meters, Rate};
 use crate::shared::Shared;
 use crate::sync::{Switch, lock};
@@ -27,35 +30,47 @@ pub(crate) struct Listener {
     shared: Arc<Shared>,
     node: Arc<Node>,
     tcp: Option<TcpListener>,
-    inbox: mpsc::Receiver<DuplexStream>,
-    hang_up: mpsc::Receiver<()>,
+    inbox: mpsc::Receiver<MemorySocket>,
+    orders: mpsc::Receiver<Order>,
     stop: Arc<Switch>,
     connections: JoinSet<()>,
+    /// Those that are served; later ones have higher ids.
+    links: BTreeMap<Id, (Arc<Link>, AbortHandle)>,
     by_ip: ByIp,
     /// How often addresses with a quota connect.
     rates: Meters<IpAddr, Rate>,
+}
+
+/// What a listener is to do with its connections.
+#[derive(Debug)]
+pub(crate) enum Order {
+    /// Close them all.
+    HangUp,
+    /// Reset those that a rule strikes; then say so.
+    Review(oneshot::Sender<()>),
 }
 
 impl Listener {
     /// Begins to accept connections for `node`: from `tcp`, if there is one, and in memory.
     pub(crate) fn start(shared: &Arc<Shared>, node: &Arc<Node>, tcp: Option<TcpListener>) {
         let (inbox_sender, inbox) = mpsc::channel(BACKLOG);
-        let (hang_up_sender, hang_up) = mpsc::channel(1);
+        let (order_sender, orders) = mpsc::channel(1);
         let stop = Arc::new(Switch::off());
         let listener = Self {
             shared: shared.clone(),
             node: node.clone(),
             tcp,
             inbox,
-            hang_up,
+            orders,
             stop: stop.clone(),
             connections: JoinSet::new(),
+            links: BTreeMap::new(),
             by_ip: ByIp::default(),
             rates: Meters::new(shared.state().settings().quota_windows),
         };
         node.set_running(Running {
             inbox: inbox_sender,
-            hang_up: hang_up_sender,
+            orders: order_sender,
             listener: Task::spawn(listener.run()),
             stop,
         });
@@ -67,11 +82,16 @@ impl Listener {
             select! {
                 biased;
                 () = stop.on() => break,
-                Some(()) = self.hang_up.recv() => self.connections.shutdown().await,
-                Some(_) = self.connections.join_next(), if !self.connections.is_empty() => {}
-                Some(stream) = self.inbox.recv() => self.serve(stream, Peer::Memory),
+                Some(order) = self.orders.recv() => self.obey(order).await,
+                Some(ended) = self.connections.join_next_with_id(), if !self.connections.is_empty() => {
+                    let id = ended.map_or_else(|error| error.id(), |(id, ())| id);
+                    self.links.remove(&id);
+                }
+                Some(MemorySocket { stream, breakage }) = self.inbox.recv() => {
+                    self.serve(stream, Link::new(self.node.id, Peer::Memory, breakage));
+                }
                 accepted = accept(self.tcp.as_ref()) => match accepted {
-                    Ok((stream, peer)) => self.serve(stream, peer),
+                    Ok((stream, peer)) => self.serve_tcp(stream, peer),
                     Err(error) => {
                         tracing::warn!(node = self.node.id, %error, "cannot accept a connection");
                         tokio::time::sleep(ACCEPT_RETRY).await;
@@ -82,7 +102,42 @@ impl Listener {
         self.connections.shutdown().await;
     }
 
-    fn serve(&mut self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, peer: Peer) {
+    async fn obey(&mut self, order: Order) {
+        match order {
+            Order::HangUp => {
+                self.connections.shutdown().await;
+                self.links.clear();
+            }
+            Order::Review(done) => {
+                let shared = &self.shared;
+                self.links.retain(|_, (link, task)| {
+                    let is_struck =
+                        !task.is_finished() && shared.breaks(link.subject(None), ConnectionEvent::Review);
+                    if is_struck {
+                        link.reset();
+                        task.abort();
+                    }
+                    !is_struck
+                });
+                // Nobody waits any longer, if this fails.
+                let _ = done.send(());
+            }
+        }
+    }
+
+    fn serve_tcp(&mut self, stream: TcpStream, peer: Peer) {
+        let breakage = Breakage::default();
+        let link = Link::new(self.node.id, peer, breakage.clone());
+        if self.shared.breaks(link.subject(None), ConnectionEvent::Opening) {
+            link.reset();
+            drop(TcpSocket::new(stream, breakage));
+            return;
+        }
+        self.serve(TcpSocket::new(stream, breakage), link);
+    }
+
+    fn serve(&mut self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, link: Link) {
+        let peer = link.peer;
         let limit = self.shared.state().settings().connections_max;
         if self.connections.len() >= limit {
             tracing::warn!(node = self.node.id, %peer, limit, "connection refused: max.connections reached");
@@ -98,11 +153,13 @@ impl Listener {
             return;
         }
         let Some(place) = self.place_for(peer) else { return };
-        let connection = Connection::new(self.shared.clone(), self.node.clone(), peer);
-        self.connections.spawn(async move {
+        let link = Arc::new(link);
+        let connection = Connection::new(self.shared.clone(), self.node.clone(), link.clone());
+        let task = self.connections.spawn(async move {
             let _place = place;
             connection.serve(stream).await;
         });
+        self.links.insert(task.id(), (link, task));
     }
 
     /// Counts a connection against the rate of its address; for how long the address is to wait, if that is too high

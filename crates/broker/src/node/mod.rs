@@ -4,20 +4,24 @@ mod connection;
 mod context;
 mod dispatch;
 mod frame;
+mod link;
 mod listener;
 mod memory;
+mod outbox;
 mod throttle;
 
 use std::net::SocketAddr;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 pub(crate) use context::{PartitionDescription, RequestContext, TopicDescription};
 pub(crate) use dispatch::{OFFERED, Reply};
 use frame::Budget;
-pub(crate) use listener::Listener;
+pub(crate) use link::{Breakage, Link, Peer};
+pub(crate) use listener::{Listener, Order};
+pub(crate) use memory::MemorySocket;
 pub use memory::MemoryStream;
 use throttle::Rates;
 
@@ -55,9 +59,9 @@ pub(crate) struct Node {
 #[derive(Debug)]
 pub(crate) struct Running {
     /// Takes connections in memory.
-    pub(crate) inbox: mpsc::Sender<tokio::io::DuplexStream>,
-    /// Closes all connections.
-    pub(crate) hang_up: mpsc::Sender<()>,
+    pub(crate) inbox: mpsc::Sender<MemorySocket>,
+    /// Tells the listener what to do with its connections.
+    pub(crate) orders: mpsc::Sender<Order>,
     /// Accepts connections and owns them.
     pub(crate) listener: Task,
     pub(crate) stop: std::sync::Arc<Switch>,
@@ -98,19 +102,31 @@ impl Node {
     }
 
     /// Hands a connection in memory to the listener; gives it back when the node is down or its backlog is full.
-    pub(crate) fn accept(&self, stream: tokio::io::DuplexStream) -> Result<(), tokio::io::DuplexStream> {
+    pub(crate) fn accept(&self, socket: MemorySocket) -> Result<(), MemorySocket> {
         match &*lock(&self.running) {
-            Some(running) => running.inbox.try_send(stream).map_err(|refused| refused.into_inner()),
-            None => Err(stream),
+            Some(running) => running.inbox.try_send(socket).map_err(|refused| refused.into_inner()),
+            None => Err(socket),
         }
     }
 
     /// Closes all connections; new ones are accepted.
     pub(crate) async fn hang_up(&self) {
-        let hang_up = lock(&self.running).as_ref().map(|running| running.hang_up.clone());
-        if let Some(hang_up) = hang_up {
+        self.order(Order::HangUp).await;
+    }
+
+    /// Has rules strike the connections that exist, and returns when they have.
+    pub(crate) async fn review_connections(&self) {
+        let (done, reviewed) = oneshot::channel();
+        self.order(Order::Review(done)).await;
+        // A listener that is gone has no connections.
+        let _ = reviewed.await;
+    }
+
+    async fn order(&self, order: Order) {
+        let orders = lock(&self.running).as_ref().map(|running| running.orders.clone());
+        if let Some(orders) = orders {
             // A listener that is gone has closed its connections.
-            let _ = hang_up.send(()).await;
+            let _ = orders.send(order).await;
         }
     }
 

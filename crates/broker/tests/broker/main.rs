@@ -6,8 +6,10 @@
 
 mod administration;
 mod conformance;
+mod connection_faults;
 mod coordinators;
 mod faults;
+mod log;
 mod support;
 mod transactional;
 mod transactions;

@@ -25,7 +25,7 @@ use kafka_protocol::records::{Compression, Record, RecordBatchEncoder, RecordEnc
 use milena_broker::{ApiKey, Cluster};
 use milena_testcontainers::KafkaCluster;
 use milena_testcontainers::KafkaVersion;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::OnceCell;
 use uuid::Uuid;
@@ -156,19 +156,34 @@ impl Broker {
 
 /// A connection of the oracle.
 pub(crate) struct Connection {
-    stream: TcpStream,
+    stream: Box<dyn Stream>,
     client_id: StrBytes,
     next_correlation_id: i32,
 }
 
+/// Any stream of bytes.
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
+
 impl Connection {
     pub(crate) async fn open(address: &str) -> Self {
-        let stream = TcpStream::connect(address).await.expect("connects");
-        Self::over(stream)
+        Self::over(TcpStream::connect(address).await.expect("connects"))
     }
 
-    fn over(stream: TcpStream) -> Self {
-        Self { stream, client_id: StrBytes::from_static_str("oracle"), next_correlation_id: 1 }
+    pub(crate) fn over(stream: impl Stream + 'static) -> Self {
+        Self {
+            stream: Box::new(stream),
+            client_id: StrBytes::from_static_str("oracle"),
+            next_correlation_id: 1,
+        }
+    }
+
+    /// Reads until the end, which may be an error, and returns both.
+    pub(crate) async fn receive_rest(&mut self) -> (Vec<u8>, std::io::Result<()>) {
+        let mut bytes = Vec::new();
+        let end = tokio::time::timeout(PATIENCE, self.stream.read_to_end(&mut bytes)).await;
+        (bytes, end.expect("an end in time").map(drop))
     }
 
     /// Connects from another address of this machine.

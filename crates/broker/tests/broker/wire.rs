@@ -4,28 +4,52 @@ use std::time::Duration;
 
 use bytes::{BufMut, BytesMut};
 use kafka_protocol::messages::ApiVersionsRequest;
-use milena_broker::{ApiKey, Cluster, TopicSpec};
+use milena_broker::{ApiKey, Cluster, MemoryStream, TopicSpec};
 use milena_protocol::encode_request;
 use milena_protocol::messages::FetchRequest;
 use milena_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+use crate::log::Log;
 use crate::support::*;
 
-/// A connection that is closed for what it sent, on a broker that goes on.
-async fn is_refused(bytes: &[u8]) {
+/// A connection that is closed for what it sent, with one line in the log, on a broker that goes on: over TCP and in memory.
+async fn is_refused(bytes: &[u8], reason: &str) {
     let cluster = Cluster::builder().start().await.expect("starts");
-    let mut stranger = Connection::open(&cluster.bootstrap()).await;
+    is_refused_on(&cluster, Connection::open(&cluster.bootstrap()).await, bytes, reason).await;
+    let in_memory = cluster.connect(&cluster.bootstrap()).expect("connects");
+    is_refused_on(&cluster, Connection::over(in_memory), bytes, reason).await;
+}
+
+async fn is_refused_on(cluster: &Cluster, mut stranger: Connection, bytes: &[u8], reason: &str) {
+    let (refused, requests) = (cluster.connections_refused(), cluster.requests(ApiKey::ApiVersions));
+    let mut neighbour = Connection::open(&cluster.bootstrap()).await;
+    eventually(cluster, |cluster| cluster.connections(1) == 2).await;
+    let log = Log::capture();
     stranger.send_raw(bytes).await;
     assert!(stranger.is_closed().await);
-    eventually(&cluster, |cluster| cluster.connections(1) == 0).await;
-    assert_eq!(cluster.connections_refused(), 1);
-    assert_eq!(cluster.requests(ApiKey::ApiVersions), 0);
-    serves(&cluster).await;
+    eventually(cluster, |cluster| cluster.connections(1) == 1).await;
+    has_one_line(&log, reason);
+    assert_eq!(cluster.connections_refused() - refused, 1);
+    assert_eq!(cluster.requests(ApiKey::ApiVersions), requests);
+    asks(&mut neighbour).await;
+    drop(neighbour);
+    eventually(cluster, |cluster| cluster.connections(1) == 0).await;
+}
+
+/// One line that names the node, the peer and the reason, as a warning.
+fn has_one_line(log: &Log, reason: &str) {
+    let lines = log.lines();
+    assert_eq!(lines.len(), 1, "{lines:#?}");
+    let wanted = ["WARN", "node=1", "peer=", "connection closed", reason];
+    assert!(wanted.iter().all(|part| lines[0].contains(part)), "{}", lines[0]);
 }
 
 async fn serves(cluster: &Cluster) {
-    let mut client = Connection::open(&cluster.bootstrap()).await;
+    asks(&mut Connection::open(&cluster.bootstrap()).await).await;
+}
+
+async fn asks(client: &mut Connection) {
     let request = ApiVersionsRequest::default()
         .with_client_software_name(text("oracle"))
         .with_client_software_version(text("1"));
@@ -41,55 +65,118 @@ fn framed(body: &[u8]) -> BytesMut {
 
 #[tokio::test]
 async fn http_is_refused() {
-    is_refused(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+    is_refused(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n", "this is HTTP").await;
 }
 
 #[tokio::test]
 async fn tls_is_refused() {
-    is_refused(&[0x16, 0x03, 0x01, 0x02, 0x00, 0x01, 0x00, 0x01, 0xFC]).await;
+    is_refused(&[0x16, 0x03, 0x01, 0x02, 0x00, 0x01, 0x00, 0x01, 0xFC], "this is TLS").await;
 }
 
 #[tokio::test]
 async fn a_negative_length_is_refused() {
-    is_refused(&[0xFF, 0xFF, 0xFF, 0xFF]).await;
+    is_refused(&[0xFF, 0xFF, 0xFF, 0xFF], "frame of -1 bytes").await;
 }
 
 #[tokio::test]
 async fn a_length_beyond_the_limit_is_refused() {
-    is_refused(&[0x7F, 0xFF, 0xFF, 0xFF, 0, 0]).await;
+    is_refused(&[0x7F, 0xFF, 0xFF, 0xFF, 0, 0], "frame of 2147483647 bytes").await;
 }
 
 #[tokio::test]
 async fn a_large_first_frame_is_refused() {
-    is_refused(&[0x00, 0x10, 0x00, 0x00]).await;
+    is_refused(&[0x00, 0x10, 0x00, 0x00], "exceeds the limit of 262144").await;
 }
 
 #[tokio::test]
 async fn an_unknown_api_is_refused() {
-    is_refused(&framed(b"\x03\xE7\x00\x00\x00\x00\x00\x01\x00\x01c")).await;
+    is_refused(&framed(b"\x03\xE7\x00\x00\x00\x00\x00\x01\x00\x01c"), "unknown API key 999").await;
 }
 
 #[tokio::test]
 async fn an_api_that_is_not_offered_is_refused() {
-    // JoinGroup version 0.
-    is_refused(&framed(b"\x00\x0B\x00\x00\x00\x00\x00\x01\x00\x01c")).await;
+    // ShareGroupHeartbeat version 1.
+    is_refused(&framed(b"\x00\x4C\x00\x01\x00\x00\x00\x01\x00\x01c\x00"), "API key 76 is not offered").await;
 }
 
 #[tokio::test]
 async fn a_version_that_is_not_offered_is_refused() {
     // Metadata version 99.
-    is_refused(&framed(b"\x00\x03\x00\x63\x00\x00\x00\x01\x00\x01c\x00")).await;
+    is_refused(
+        &framed(b"\x00\x03\x00\x63\x00\x00\x00\x01\x00\x01c\x00"),
+        "Metadata version 99 is not supported",
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn a_body_that_ends_early_is_refused() {
     // Metadata version 1 with an array of a thousand million topics.
-    is_refused(&framed(b"\x00\x03\x00\x01\x00\x00\x00\x01\x00\x01c\x3B\x9A\xCA\x00")).await;
+    is_refused(&framed(b"\x00\x03\x00\x01\x00\x00\x00\x01\x00\x01c\x3B\x9A\xCA\x00"), "malformed request")
+        .await;
 }
 
 #[tokio::test]
 async fn an_empty_frame_is_refused() {
-    is_refused(&framed(b"")).await;
+    is_refused(&framed(b""), "malformed request").await;
+}
+
+#[tokio::test]
+async fn a_frame_that_ends_early_is_told_of_once() {
+    let cluster = Cluster::builder().start().await.expect("starts");
+    for bytes in [&[0, 0][..], &framed(b"\x00\x12\x00\x00")[..6]] {
+        let mut stranger = Connection::open(&cluster.bootstrap()).await;
+        eventually(&cluster, |cluster| cluster.connections(1) == 1).await;
+        let log = Log::capture();
+        stranger.send_raw(bytes).await;
+        drop(stranger);
+        eventually(&cluster, |cluster| cluster.connections(1) == 0).await;
+        has_one_line(&log, "connection ended within a frame");
+    }
+    assert_eq!(cluster.connections_refused(), 2);
+    serves(&cluster).await;
+}
+
+/// Sends a frame byte by byte, one in ten seconds, until the broker has had enough; returns how long that took.
+async fn drip(cluster: &Cluster, client: &mut MemoryStream) -> Duration {
+    let begun = tokio::time::Instant::now();
+    let drip = async {
+        for byte in framed(&[0; 1_000]).iter() {
+            // The other end may be gone by now.
+            let _ = client.write_all(&[*byte]).await;
+            tokio::time::sleep(Duration::from_secs(10)).await;
+        }
+    };
+    tokio::select! {
+        biased;
+        () = cluster.until(|cluster| cluster.connections_refused() == 1) => begun.elapsed(),
+        () = drip => panic!("it may say all"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stranger_that_drips_is_told_of_once() {
+    let cluster = Cluster::builder().in_memory().start().await.expect("starts");
+    let mut stranger = cluster.connect(&cluster.bootstrap()).expect("connects");
+    let log = Log::capture();
+    assert_eq!(drip(&cluster, &mut stranger).await, Duration::from_secs(30));
+    eventually(&cluster, |cluster| cluster.connections(1) == 0).await;
+    has_one_line(&log, "no whole frame within 30s");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_known_client_that_drips_is_told_of_once() {
+    let builder = Cluster::builder().config("connections.max.idle.ms", "60000");
+    let cluster = builder.in_memory().start().await.expect("starts");
+    let mut client = cluster.connect(&cluster.bootstrap()).expect("connects");
+    client.write_all(&framed(b"\x00\x12\x00\x00\x00\x00\x00\x05\x00\x01c")).await.expect("written");
+    let len = client.read_u32().await.expect("an answer");
+    client.read_exact(&mut vec![0; len as usize]).await.expect("the whole answer");
+    let log = Log::capture();
+    // The length, and a minute.
+    assert_eq!(drip(&cluster, &mut client).await, Duration::from_secs(30 + 60));
+    eventually(&cluster, |cluster| cluster.connections(1) == 0).await;
+    has_one_line(&log, "no whole frame within 60s");
 }
 
 #[tokio::test]

@@ -1,43 +1,10 @@
-//! The table of fault rules. Pure: it says what goes wrong with a request, others make it so.
+//! What rules say of requests. Pure: others make it so.
 
-use std::sync::Arc;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use milena_protocol::{ApiKey, ErrorCode};
 
 use crate::NodeId;
-use crate::rng::Rng;
-use crate::sync::lock;
-
-/// Everything that is to go wrong, in the order in which it was asked for.
-#[derive(Debug)]
-pub(crate) struct FaultTable {
-    rules: Mutex<Rules>,
-    /// Whether there are any rules, so that the common case takes no lock.
-    is_armed: AtomicBool,
-}
-
-#[derive(Debug)]
-struct Rules {
-    rules: Vec<Rule>,
-    rng: Rng,
-}
-
-/// One thing that goes wrong.
-#[derive(Debug)]
-pub(crate) struct Rule {
-    pub(crate) scope: Scope,
-    /// How many matching requests pass before it begins.
-    pub(crate) skip: u32,
-    /// How often it happens; `None` is for ever.
-    pub(crate) left: Option<u32>,
-    /// How likely it is to happen to a matching request.
-    pub(crate) probability: f64,
-    pub(crate) effect: Effect,
-    pub(crate) record: Arc<FaultRecord>,
-}
 
 /// Which requests a rule is about; what is not said matches all.
 #[derive(Debug, Clone, Default)]
@@ -83,14 +50,7 @@ pub(crate) enum Stage {
     PartitionDescription,
 }
 
-/// What became of a rule.
-#[derive(Debug, Default)]
-pub(crate) struct FaultRecord {
-    pub(crate) fired: AtomicU64,
-    pub(crate) removed: AtomicBool,
-}
-
-/// A request as the table sees it.
+/// A request as rules see it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Subject<'a> {
     pub(crate) api: ApiKey,
@@ -101,7 +61,7 @@ pub(crate) struct Subject<'a> {
 }
 
 impl Effect {
-    fn stage(self) -> Stage {
+    pub(crate) fn stage(self) -> Stage {
         match self {
             Self::Answer(_) | Self::CloseBeforeWork | Self::DelayWork(_) | Self::WorkTwice => Stage::Work,
             Self::LoseAnswer | Self::DelayAnswer(_) | Self::TruncateAnswer => Stage::Answer,
@@ -111,58 +71,8 @@ impl Effect {
     }
 }
 
-impl FaultTable {
-    pub(crate) fn new(rng: Rng) -> Self {
-        Self { rules: Mutex::new(Rules { rules: Vec::new(), rng }), is_armed: AtomicBool::new(false) }
-    }
-
-    pub(crate) fn add(&self, rule: Rule) {
-        let mut rules = lock(&self.rules);
-        rules.rules.push(rule);
-        self.is_armed.store(true, Ordering::Release);
-    }
-
-    pub(crate) fn clear(&self) {
-        let mut rules = lock(&self.rules);
-        rules.rules.clear();
-        self.is_armed.store(false, Ordering::Release);
-    }
-
-    /// What happens to this subject at these stages: the effects of all rules that match it, each counted as fired.
-    pub(crate) fn strike(&self, subject: Subject<'_>, stages: &[Stage]) -> Vec<Effect> {
-        if !self.is_armed.load(Ordering::Acquire) {
-            return Vec::new();
-        }
-        let mut guard = lock(&self.rules);
-        let Rules { rules, rng } = &mut *guard;
-        rules.retain(|rule| !rule.record.removed.load(Ordering::Acquire) && rule.left != Some(0));
-        let mut effects = Vec::new();
-        for rule in rules.iter_mut() {
-            if stages.contains(&rule.effect.stage()) && rule.scope.matches(subject) && rule.fires(rng) {
-                effects.push(rule.effect);
-            }
-        }
-        effects
-    }
-}
-
-impl Rule {
-    fn fires(&mut self, rng: &mut Rng) -> bool {
-        if self.skip > 0 {
-            self.skip -= 1;
-            return false;
-        }
-        if self.left == Some(0) || !rng.chance(self.probability) {
-            return false;
-        }
-        self.left = self.left.map(|left| left - 1);
-        self.record.fired.fetch_add(1, Ordering::AcqRel);
-        true
-    }
-}
-
 impl Scope {
-    fn matches(&self, subject: Subject<'_>) -> bool {
+    pub(crate) fn matches(&self, subject: Subject<'_>) -> bool {
         let same_part = match (&self.topic, subject.part) {
             (None, None) => true,
             (Some(topic), Some((given, partition))) => {
@@ -179,16 +89,18 @@ impl Scope {
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::FaultTable;
+    use super::super::super::rule::{FaultRecord, Frequency};
     use super::*;
+    use crate::rng::Rng;
+    use std::sync::Arc;
 
     fn table(rules: Vec<(Scope, u32, Option<u32>, Effect)>) -> (FaultTable, Vec<Arc<FaultRecord>>) {
         let table = FaultTable::new(Rng::from_seed(1));
-        let mut records = Vec::new();
-        for (scope, skip, left, effect) in rules {
-            let record = Arc::new(FaultRecord::default());
-            records.push(record.clone());
-            table.add(Rule { scope, skip, left, probability: 1.0, effect, record });
-        }
+        let add = |(scope, skip, left, effect)| {
+            table.requests.add(scope, Frequency { skip, left, probability: 1.0 }, effect)
+        };
+        let records = rules.into_iter().map(add).collect();
         (table, records)
     }
 
@@ -206,11 +118,11 @@ mod tests {
     fn a_rule_fires_on_what_it_is_about_and_as_often_as_asked() {
         let scope = Scope { api: Some(ApiKey::Produce), node: Some(2), ..Scope::default() };
         let (table, records) = table(vec![(scope, 1, Some(2), LOSE)]);
-        let strike = |api, node| table.strike(request(api, node), &[Stage::Answer]);
+        let strike = |api, node| table.strike_request(request(api, node), &[Stage::Answer]);
         assert!(strike(ApiKey::Fetch, 2).is_empty() && strike(ApiKey::Produce, 1).is_empty());
         let struck: Vec<_> = (0..5).map(|_| strike(ApiKey::Produce, 2).len()).collect();
         assert_eq!(struck, [0, 1, 1, 0, 0]);
-        assert_eq!(records[0].fired.load(Ordering::Acquire), 2);
+        assert_eq!(records[0].fired(), 2);
     }
 
     #[test]
@@ -223,10 +135,11 @@ mod tests {
             (third, 0, None, Effect::Answer(ErrorCode::CorruptMessage)),
         ]);
         let all = [Stage::Work, Stage::Answer];
-        assert_eq!(table.strike(request(ApiKey::Produce, 1), &all), [LOSE]);
-        let answers = |partition| table.strike(part(ApiKey::Produce, "orders", Some(partition)), &all).len();
+        assert_eq!(table.strike_request(request(ApiKey::Produce, 1), &all), [LOSE]);
+        let answers =
+            |partition| table.strike_request(part(ApiKey::Produce, "orders", Some(partition)), &all).len();
         assert_eq!((answers(1), answers(3)), (1, 2));
-        assert!(table.strike(part(ApiKey::Produce, "other", Some(3)), &all).is_empty());
+        assert!(table.strike_request(part(ApiKey::Produce, "other", Some(3)), &all).is_empty());
     }
 
     #[test]
@@ -235,16 +148,17 @@ mod tests {
         let leaderless = Effect::ReportLeader(None);
         let (table, _) =
             table(vec![(scope(), 0, Some(1), Effect::HideTopic), (scope(), 0, Some(1), leaderless)]);
-        let hidden = table.strike(part(ApiKey::Metadata, "t", None), &[Stage::TopicDescription]);
+        let hidden = table.strike_request(part(ApiKey::Metadata, "t", None), &[Stage::TopicDescription]);
         assert_eq!(hidden, [Effect::HideTopic]);
-        let described = table.strike(part(ApiKey::Metadata, "t", Some(0)), &[Stage::PartitionDescription]);
+        let described =
+            table.strike_request(part(ApiKey::Metadata, "t", Some(0)), &[Stage::PartitionDescription]);
         assert_eq!(described, [leaderless]);
     }
 
     #[test]
     fn a_removed_rule_is_gone() {
         let (table, records) = table(vec![(Scope::default(), 0, None, LOSE)]);
-        records[0].removed.store(true, Ordering::Release);
-        assert!(table.strike(request(ApiKey::Produce, 1), &[Stage::Answer]).is_empty());
+        records[0].remove();
+        assert!(table.strike_request(request(ApiKey::Produce, 1), &[Stage::Answer]).is_empty());
     }
 }
