@@ -4,6 +4,7 @@
 //! ```text
 //! curl -X POST http://127.0.0.1:PORT/v1/nodes/2/kill
 //! curl -X POST http://127.0.0.1:PORT/v1/faults -d '{"api": "Produce", "times": 3, "effect": {"type": "lose_answer"}}'
+//! curl -X POST http://127.0.0.1:PORT/v1/faults -d '{"client_id": "orders", "effect": {"type": "delay", "ms": 200}}'
 //! curl http://127.0.0.1:PORT/openapi.json
 //! ```
 //!
@@ -12,7 +13,8 @@
 //! | `server` | the listener and its limits; HTTP by hyper |
 //! | `routes` | from method and path to an action |
 //! | `actions` | what an action does to the cluster |
-//! | `rules` | fault rules as JSON, and those in force |
+//! | `spec` | fault rules as JSON |
+//! | `rules` | those in force |
 //! | `answer` | answers and errors as JSON |
 //! | `openapi.json` | the description that clients can be generated from, served at `/openapi.json` |
 
@@ -21,6 +23,7 @@ mod answer;
 mod routes;
 mod rules;
 mod server;
+mod spec;
 
 pub use server::ControlPort;
 

@@ -2,7 +2,7 @@
 
 use hyper::Method;
 
-use crate::actions::{self, GroupAction, NodeAction, PartitionAction};
+use crate::actions::{self, GroupAction, NodeAction, PartitionAction, TransactionAction};
 use crate::answer::{Answer, Refusal};
 use crate::server::Controlled;
 
@@ -64,10 +64,14 @@ async fn version_1(
             controlled.cluster.faults().run_retention();
             Ok(Answer::done())
         }
-        ["transactions", "expire"] => {
+        ["transactions", action] => {
             only("POST", method)?;
-            controlled.cluster.faults().expire_transactions();
-            Ok(Answer::done())
+            let action = TransactionAction::named(action).ok_or_else(|| nothing_at(action))?;
+            actions::on_transactions(&controlled.cluster, action, body)
+        }
+        ["connections", "reset"] => {
+            only("POST", method)?;
+            actions::reset_connections(&controlled.cluster, body).await
         }
         ["faults"] => faults(controlled, method, body),
         ["faults", id] => fault(controlled, method, number(id)?),

@@ -103,6 +103,18 @@ async fn partitions_get_other_leaders() {
     assert_eq!(cluster.leader("orders", 1), Some(2));
     controlled.done(&path("set-isr"), json!({ "isr": [2] })).await;
     controlled.done(&path("forget-producers"), json!({})).await;
+    controlled
+        .done(
+            &path("set-last-sequence"),
+            json!({ "producer_id": 5, "producer_epoch": 0, "last_sequence": 2_147_483_647 }),
+        )
+        .await;
+    let producers = || cluster.log("orders", 1).unwrap().producers;
+    assert_eq!((producers()[0].producer_id, producers()[0].last_sequence), (5, i32::MAX));
+    controlled.done(&path("forget-producers"), json!({ "producer_id": 6 })).await;
+    assert_eq!(producers().len(), 1);
+    controlled.done(&path("forget-producers"), json!({ "producer_id": 5 })).await;
+    assert_eq!(producers().len(), 0);
     controlled.done(&path("delete-records"), json!({ "offset": 0 })).await;
     let (status, body) = controlled.call("POST", &path("corrupt-batch"), r#"{"offset": 7}"#).await;
     assert_eq!((status, body["error"].as_str().unwrap().contains("offset")), (422, true));
@@ -116,7 +128,6 @@ async fn partitions_get_other_leaders() {
     assert_ne!(cluster.topic_id("orders"), before);
     controlled.done("/v1/clock", json!({ "by_ms": 60_000 })).await;
     controlled.done("/v1/retention", json!({})).await;
-    controlled.done("/v1/transactions/expire", json!({})).await;
 }
 
 #[tokio::test]
@@ -135,6 +146,21 @@ async fn groups_get_other_coordinators() {
     let (status, _) =
         controlled.call("POST", "/v1/groups/move-coordinator", r#"{"group": "g", "node": 9}"#).await;
     assert_eq!(status, 422);
+}
+
+#[tokio::test]
+async fn transactions_get_other_coordinators() {
+    let controlled = Controlled::start().await;
+    let cluster = &controlled.cluster;
+    for node in cluster.nodes() {
+        let body = json!({ "transactional_id": "billing/1", "node": node });
+        controlled.done("/v1/transactions/move-coordinator", body).await;
+        assert_eq!(cluster.transaction_coordinator("billing/1"), Some(node));
+    }
+    controlled.done("/v1/transactions/lose-coordinator", json!({ "transactional_id": "billing/1" })).await;
+    assert_eq!(cluster.transaction_coordinator("billing/1"), None);
+    assert_eq!(cluster.coordinator("billing/1"), None, "groups have coordinators of their own");
+    controlled.done("/v1/transactions/expire", json!({})).await;
 }
 
 /// Asks for ApiVersions, whose answer begins with its length, the correlation id and the error code.
@@ -174,6 +200,117 @@ async fn rules_strike_and_are_counted_until_they_are_removed() {
     assert_eq!(controlled.call("GET", "/v1/faults", "").await, (200, json!({ "faults": [] })));
 }
 
+impl Controlled {
+    async fn rule(&self, rule: Value) -> String {
+        let (status, body) = self.call("POST", "/v1/faults", &rule.to_string()).await;
+        assert_eq!(status, 201, "{rule}: {body}");
+        format!("/v1/faults/{}", body["id"])
+    }
+
+    async fn fired(&self, rule: &str) -> Value {
+        self.call("GET", rule, "").await.1["fired"].clone()
+    }
+}
+
+#[tokio::test]
+async fn connections_are_cut_slow_refused_and_broken() {
+    let controlled = Controlled::start().await;
+    let address = controlled.cluster.address(1).unwrap();
+    let cases = [
+        (json!({ "type": "refuse" }), json!(1)),
+        (json!({ "type": "reset" }), json!(1)),
+        (json!({ "type": "truncate", "keep_bytes": 9 }), json!(1)),
+        (json!({ "type": "delay", "ms": 20 }), json!(1)),
+        (json!({ "type": "slow", "bytes_per_second": 100_000 }), json!(1)),
+    ];
+    for (effect, fired) in cases {
+        let rule = json!({ "node": 1, "direction": "down", "effect": effect });
+        let rule = controlled.rule(rule).await;
+        let is_broken = !matches!(effect["type"].as_str(), Some("delay" | "slow"));
+        assert_eq!(api_versions(&address).await.is_none(), is_broken, "{effect}");
+        assert_eq!(controlled.fired(&rule).await, fired, "{effect}");
+        assert_eq!(controlled.call("DELETE", &rule, "").await.0, 204);
+        assert_eq!(api_versions(&address).await, Some(0), "{effect}");
+    }
+
+    let elsewhere = json!({ "peer": "127.0.0.2", "effect": { "type": "reset" } });
+    let elsewhere = controlled.rule(elsewhere).await;
+    let cut =
+        json!({ "api": "ApiVersions", "peer": "127.0.0.1", "times": 1, "effect": { "type": "silence" } });
+    let cut = controlled.rule(cut).await;
+    let mut held = std::pin::pin!(api_versions(&address));
+    let meanwhile = async {
+        while controlled.fired(&cut).await != json!(1) {}
+        assert_eq!(api_versions(&address).await, Some(0), "once is once");
+    };
+    tokio::select! {
+        biased;
+        _ = &mut held => panic!("nothing arrives"),
+        () = meanwhile => {}
+    }
+    assert_eq!(controlled.call("DELETE", &cut, "").await.0, 204);
+    assert_eq!(held.await, Some(0));
+    assert_eq!(controlled.fired(&elsewhere).await, json!(0));
+}
+
+#[tokio::test]
+async fn connections_that_exist_are_reset() {
+    let controlled = Controlled::start().await;
+    let mut streams = Vec::new();
+    for node in [1, 1, 2] {
+        streams.push(TcpStream::connect(controlled.cluster.address(node).unwrap()).await.unwrap());
+    }
+    controlled.cluster.until(|cluster| cluster.connections(1) == 2 && cluster.connections(2) == 1).await;
+    let peer = streams[1].local_addr().unwrap().to_string();
+    for (body, reset) in
+        [(json!({ "peer": peer }), 1), (json!({ "node": 1, "times": 5 }), 1), (json!({}), 1), (json!({}), 0)]
+    {
+        let answer = controlled.call("POST", "/v1/connections/reset", &body.to_string()).await;
+        assert_eq!(answer, (200, json!({ "connections": reset })), "{body}");
+    }
+    for mut stream in streams {
+        let error = stream.read(&mut [0; 1]).await.unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+    }
+}
+
+#[tokio::test]
+async fn every_effect_that_is_described_is_taken() {
+    let controlled = Controlled::start().await;
+    let described: Value = serde_json::from_str(OPENAPI).unwrap();
+    let schemas = &described["components"]["schemas"];
+    let effects = schemas["Effect"]["oneOf"].as_array().unwrap();
+    assert_eq!(effects.len(), 16);
+    for schema in effects {
+        let mut effect = json!({});
+        for (name, property) in schema["properties"].as_object().unwrap() {
+            effect[name] = match (name.as_str(), &property["type"]) {
+                ("type", _) => property["const"].clone(),
+                ("error", _) => json!("UNKNOWN_SERVER_ERROR"),
+                (_, kind) => {
+                    assert!(kind.to_string().contains("integer"), "{name}: {kind}");
+                    json!(1)
+                }
+            };
+        }
+        let about = schema["description"].as_str().unwrap();
+        let topic = about.contains("Needs a topic").then_some("orders");
+        let mut rule = json!({ "effect": effect, "times": 0, "skip": 1, "probability": 0.5, "node": 1 });
+        if let Some(topic) = topic {
+            rule["topic"] = json!(topic);
+        }
+        if about.starts_with("Connections:") {
+            rule["direction"] = json!("up");
+            rule["peer"] = json!("127.0.0.1:50000");
+        }
+        let rule_of = controlled.rule(rule.clone()).await;
+        let (_, body) = controlled.call("GET", &rule_of, "").await;
+        assert_eq!(body["rule"], rule);
+        let known = schemas["Rule"]["properties"].as_object().unwrap();
+        assert!(rule.as_object().unwrap().keys().all(|key| known.contains_key(key)));
+    }
+}
+
 #[tokio::test]
 async fn what_makes_no_sense_is_refused_with_the_reason() {
     let controlled = Controlled::start().await;
@@ -193,6 +330,21 @@ async fn what_makes_no_sense_is_refused_with_the_reason() {
             r#"{"topic": "t", "effect": {"type": "truncate_answer"}}"#,
             422,
             "whole requests",
+        ),
+        ("POST", "/v1/faults", r#"{"direction": "up", "effect": {"type": "lose_answer"}}"#, 422, "direction"),
+        ("POST", "/v1/faults", r#"{"peer": "127.0.0.1", "effect": {"type": "lose_answer"}}"#, 422, "peer"),
+        ("POST", "/v1/faults", r#"{"peer": "somewhere", "effect": {"type": "reset"}}"#, 422, "somewhere"),
+        ("POST", "/v1/faults", r#"{"direction": "left", "effect": {"type": "reset"}}"#, 422, "left"),
+        ("POST", "/v1/faults", r#"{"topic": "t", "effect": {"type": "reset"}}"#, 422, "connections"),
+        ("POST", "/v1/faults", r#"{"effect": {"type": "slow", "bytes_per_second": 0}}"#, 422, "nonzero"),
+        ("POST", "/v1/connections/reset", r#"{"api": "Fetch"}"#, 422, "api"),
+        ("POST", "/v1/connections/reset", r#"{"probability": -1}"#, 422, "0 to 1"),
+        (
+            "POST",
+            "/v1/transactions/move-coordinator",
+            r#"{"transactional_id": "t", "node": 9}"#,
+            422,
+            "node 9",
         ),
         ("PUT", "/v1/faults", "", 405, "GET, POST, DELETE"),
         ("GET", "/v1/nodes/1/kill", "", 405, "POST"),

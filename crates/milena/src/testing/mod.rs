@@ -44,8 +44,8 @@
 //! another client, connects to [`Cluster::bootstrap`] of a cluster with sockets ([`ClusterBuilder::tcp`]).
 //!
 //! Timeouts, retries and their pauses are those of production: the point of a virtual clock is that nobody waits for them. What a
-//! test arranges goes wrong by [`Cluster::faults`]: nodes die, hang and come back, leaders move, answers are errors, late, lost or
-//! doubled, stored batches are damaged, the wall clock is turned.
+//! test arranges goes wrong by [`Cluster::faults`]: nodes die, hang and come back, leaders move, the network is cut, slow or broken,
+//! answers are errors, late or lost, requests come twice, stored batches are damaged, the wall clock is turned.
 //!
 //! # The virtual clock
 //!
@@ -98,6 +98,6 @@ pub use clock::{Clock, run};
 pub use cluster::Cluster;
 
 pub use milena_broker::{
-    ApiKey, ErrorCode, Fault, FaultBuilder, Faults, NodeId, PartFaultBuilder, StartError, StoredRecord,
-    TopicError, TopicSpec, Uuid,
+    ApiKey, ConnectionFaultBuilder, ErrorCode, Fault, FaultBuilder, FaultGuard, Faults, NodeId,
+    PartFaultBuilder, StartError, StoredRecord, TopicError, TopicSpec, Uuid,
 };

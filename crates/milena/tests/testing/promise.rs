@@ -5,8 +5,8 @@ use std::io;
 use std::time::Duration;
 
 use milena::testing::{
-    self, ApiKey, Clock, Cluster, ClusterBuilder, ErrorCode, Fault, FaultBuilder, Faults, NodeId,
-    PartFaultBuilder, StartError, StoredRecord, TopicError, TopicSpec, Uuid,
+    self, ApiKey, Clock, Cluster, ClusterBuilder, ConnectionFaultBuilder, ErrorCode, Fault, FaultBuilder,
+    FaultGuard, Faults, NodeId, PartFaultBuilder, StartError, StoredRecord, TopicError, TopicSpec, Uuid,
 };
 use milena::{Env, KafkaBuilder};
 
@@ -73,6 +73,8 @@ async fn nodes_and_partitions(faults: &Faults, node: NodeId) -> io::Result<()> {
     faults.expire_group_sessions("g");
     faults.lose_coordinator("g");
     faults.move_coordinator("g", node);
+    faults.lose_transaction_coordinator("t");
+    faults.move_transaction_coordinator("t", node);
     faults.hold_transaction_markers(node);
     faults.release_transaction_markers(node);
     faults.expire_transactions();
@@ -102,7 +104,23 @@ async fn rules(faults: &Faults) {
         part().report_leader(Some(1)),
         part().report_leader_epoch(1),
     ];
-    for rule in rules {
+    let connections = || -> ConnectionFaultBuilder {
+        let rule = faults.connections().node(1).client_id("c").api(ApiKey::Fetch).up().down();
+        rule.always().times(1).skip(0).with_probability(1.0)
+    };
+    let of_connections: [Fault; 6] = [
+        connections().silence(),
+        connections().refuse(),
+        connections().delay(late),
+        connections().slow(1_000),
+        connections().reset(),
+        connections().peer(([127, 0, 0, 1], 0).into()).truncate(10),
+    ];
+    let _count: u64 = connections().reset_now().await;
+    let guard: FaultGuard = connections().silence().guard();
+    let _fired: u64 = guard.fired();
+    drop(guard);
+    for rule in rules.into_iter().chain(of_connections) {
         let _fired: u64 = rule.fired();
         rule.fired_times(0).await;
         rule.remove();

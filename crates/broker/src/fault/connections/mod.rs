@@ -97,6 +97,12 @@ impl ConnectionFaultBuilder {
         self
     }
 
+    /// It happens until the rule is removed, unless this is followed by [`times`](Self::times).
+    pub fn always(mut self) -> Self {
+        self.frequency.left = None;
+        self
+    }
+
     /// How many matches pass before it begins.
     pub fn skip(mut self, matches: u32) -> Self {
         self.frequency.skip = matches;
