@@ -59,6 +59,11 @@ impl Report {
              the kernel does for a broker's sockets and files. It hardly depends on what else the machine does, as time on the clock would. \
              Milena keeps records in memory and Kafka writes them to the page cache; neither waits for a disk.\n"
         ));
+        line(
+            "Reading is where the ratio is lowest, and lower the more a client asks for at once: Kafka hands pages of its files to the socket \
+             without copying them (`sendfile`), the embedded broker copies from its memory, and that copy, within the kernel, is half of what \
+             reading costs it. Memory that other programs use at the same time makes it dearer.\n",
+        );
         line("## Where\n");
         line(&format!("- Machine: {}; load averages at the end: {}", proc::machine(), proc::load_averages()));
         line(&format!("- Milena: commit {}, release profile; `milena broker`", args.commit));
