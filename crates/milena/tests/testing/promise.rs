@@ -43,6 +43,7 @@ async fn handles(cluster: Cluster) -> io::Result<()> {
     let faults: Faults = cluster.faults();
     nodes_and_partitions(&faults, leader.unwrap_or(1)).await?;
     rules(&faults).await;
+    connections(&faults).await;
     Ok(())
 }
 
@@ -73,6 +74,8 @@ async fn nodes_and_partitions(faults: &Faults, node: NodeId) -> io::Result<()> {
     faults.expire_group_sessions("g");
     faults.lose_coordinator("g");
     faults.move_coordinator("g", node);
+    faults.lose_transaction_coordinator("x");
+    faults.move_transaction_coordinator("x", node);
     faults.lose_transaction_coordinator("t");
     faults.move_transaction_coordinator("t", node);
     faults.hold_transaction_markers(node);
@@ -125,6 +128,25 @@ async fn rules(faults: &Faults) {
         rule.fired_times(0).await;
         rule.remove();
     }
+    faults.clear();
+}
+
+async fn connections(faults: &Faults) {
+    let rule = || -> ConnectionFaultBuilder {
+        let rule =
+            faults.connections().node(1).client_id("c").peer(([127, 0, 0, 1], 1).into()).api(ApiKey::Fetch);
+        rule.up().down().times(1).always().skip(0).with_probability(1.0)
+    };
+    let rules: [Fault; 6] = [
+        rule().silence(),
+        rule().refuse(),
+        rule().delay(Duration::ZERO),
+        rule().slow(1),
+        rule().reset(),
+        rule().truncate(1),
+    ];
+    let _guards: Vec<FaultGuard> = rules.into_iter().map(Fault::guard).collect();
+    let _reset: u64 = rule().reset_now().await;
     faults.clear();
 }
 
