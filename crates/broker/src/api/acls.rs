@@ -13,7 +13,7 @@ use milena_protocol::{ByteStr, ErrorCode};
 
 use super::{Api, message};
 use crate::node::{Reply, RequestContext};
-use crate::state::{Acl, AclFilter, AdminError};
+use crate::state::{Acl, AclFilter, AdminError, UNKNOWN_ELEMENT};
 
 /// What Kafka answers to everything about ACLs without an authorizer, as by default.
 const NO_AUTHORIZER: &str = "No Authorizer is configured.";
@@ -25,6 +25,11 @@ const LITERAL: i8 = 3;
 
 impl Api for DescribeAclsRequest {
     async fn handle(self, context: &RequestContext<'_>) -> Reply<DescribeAclsResponse> {
+        let codes =
+            [self.resource_type_filter, self.pattern_type_filter, self.operation, self.permission_type];
+        if codes.contains(&UNKNOWN_ELEMENT) {
+            return unknown_elements();
+        }
         let state = context.shared.state();
         if !state.settings().stores_acls {
             return DescribeAclsResponse {
@@ -79,23 +84,22 @@ impl Api for DescribeAclsRequest {
 
 impl Api for CreateAclsRequest {
     async fn handle(self, context: &RequestContext<'_>) -> Reply<CreateAclsResponse> {
+        let acls: Vec<_> = self.creations.iter().map(|creation| acl(context, creation)).collect();
+        if acls.iter().any(|acl| acl.codes().contains(&UNKNOWN_ELEMENT)) {
+            return unknown_elements();
+        }
         let mut state = context.shared.state_mut();
         let stores_acls = state.settings().stores_acls;
-        let create = |creation: AclCreation| {
-            let acl = Acl {
-                resource_type: creation.resource_type,
-                resource_name: creation.resource_name.detached(),
-                pattern_type: pattern_type(context, creation.resource_pattern_type),
-                principal: creation.principal.detached(),
-                host: creation.host.detached(),
-                operation: creation.operation,
-                permission_type: creation.permission_type,
-            };
+        if stores_acls && acls.iter().any(Acl::is_filter) {
+            drop(state);
+            return self.refuse(context, ErrorCode::UnknownServerError);
+        }
+        let create = |acl: Acl| {
             let created = if stores_acls { state.acls_mut().add(acl) } else { Err(no_authorizer()) };
             let (error_code, error_message) = told(created.err());
             AclCreationResult { error_code, error_message, ..Default::default() }
         };
-        let results = self.creations.into_iter().map(create).collect();
+        let results = acls.into_iter().map(create).collect();
         CreateAclsResponse { results, ..Default::default() }.into()
     }
 
@@ -108,18 +112,13 @@ impl Api for CreateAclsRequest {
 
 impl Api for DeleteAclsRequest {
     async fn handle(self, context: &RequestContext<'_>) -> Reply<DeleteAclsResponse> {
+        let filters: Vec<_> = self.filters.into_iter().map(|asked| filter(context, asked)).collect();
+        if filters.iter().any(|filter| filter.codes().contains(&UNKNOWN_ELEMENT)) {
+            return unknown_elements();
+        }
         let mut state = context.shared.state_mut();
         let stores_acls = state.settings().stores_acls;
-        let delete = |asked: DeleteAclsFilter| {
-            let filter = AclFilter {
-                resource_type: asked.resource_type_filter,
-                resource_name: asked.resource_name_filter,
-                pattern_type: pattern_type(context, asked.pattern_type_filter),
-                principal: asked.principal_filter,
-                host: asked.host_filter,
-                operation: asked.operation,
-                permission_type: asked.permission_type,
-            };
+        let delete = |filter: AclFilter| {
             let deleted = if stores_acls { state.acls_mut().remove(&filter) } else { Err(no_authorizer()) };
             match deleted {
                 Ok(acls) => DeleteAclsFilterResult {
@@ -132,7 +131,7 @@ impl Api for DeleteAclsRequest {
                 }
             }
         };
-        let filter_results = self.filters.into_iter().map(delete).collect();
+        let filter_results = filters.into_iter().map(delete).collect();
         DeleteAclsResponse { filter_results, ..Default::default() }.into()
     }
 
@@ -141,6 +140,35 @@ impl Api for DeleteAclsRequest {
             DeleteAclsFilterResult { error_code, error_message: message(error_code), ..Default::default() };
         DeleteAclsResponse { filter_results: vec![result; self.filters.len()], ..Default::default() }.into()
     }
+}
+
+fn acl(context: &RequestContext<'_>, creation: &AclCreation) -> Acl {
+    Acl {
+        resource_type: creation.resource_type,
+        resource_name: creation.resource_name.detached(),
+        pattern_type: pattern_type(context, creation.resource_pattern_type),
+        principal: creation.principal.detached(),
+        host: creation.host.detached(),
+        operation: creation.operation,
+        permission_type: creation.permission_type,
+    }
+}
+
+fn filter(context: &RequestContext<'_>, asked: DeleteAclsFilter) -> AclFilter {
+    AclFilter {
+        resource_type: asked.resource_type_filter,
+        resource_name: asked.resource_name_filter,
+        pattern_type: pattern_type(context, asked.pattern_type_filter),
+        principal: asked.principal_filter,
+        host: asked.host_filter,
+        operation: asked.operation,
+        permission_type: asked.permission_type,
+    }
+}
+
+/// Kafka does not get further than reading such a request, and closes the connection.
+fn unknown_elements<R>() -> Reply<R> {
+    Reply::HangUp("access control lists with unknown elements".to_owned())
 }
 
 fn pattern_type(context: &RequestContext<'_>, asked: i8) -> i8 {

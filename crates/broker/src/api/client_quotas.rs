@@ -1,5 +1,7 @@
 //! DescribeClientQuotas, AlterClientQuotas (KIP-546; Java: `ClientQuotasImage`, `ClientQuotaControlManager`).
 
+use std::collections::BTreeMap;
+
 use milena_protocol::ErrorCode;
 use milena_protocol::messages::{
     AlterClientQuotasRequest, AlterClientQuotasResponse, DescribeClientQuotasRequest,
@@ -57,15 +59,19 @@ impl Api for DescribeClientQuotasRequest {
 impl Api for AlterClientQuotasRequest {
     async fn handle(self, context: &RequestContext<'_>) -> Reply<AlterClientQuotasResponse> {
         let mut state = context.shared.state_mut();
-        let alter = |entry: &alter_client_quotas_request::EntryData| {
+        let mut results: BTreeMap<QuotaEntity, Result<(), AdminError>> = BTreeMap::new();
+        for entry in &self.entries {
             let named = entry.entity.iter().map(|part| (part.entity_type.clone(), part.entity_name.clone()));
             let entity: QuotaEntity = named.collect();
             let changes: Vec<_> =
                 entry.ops.iter().map(|op| (op.key.clone(), (!op.remove).then_some(op.value))).collect();
-            let altered = state.client_quotas_mut().alter(&entity, &changes, self.validate_only);
-            result(&entity, altered)
-        };
-        let entries = self.entries.iter().map(alter).collect();
+            let altered = match results.contains_key(&entity) {
+                false => state.client_quotas_mut().alter(&entity, &changes, self.validate_only),
+                true => Err(AdminError::new(ErrorCode::InvalidRequest, "an entity is given more than once")),
+            };
+            results.insert(entity, altered);
+        }
+        let entries = results.into_iter().map(|(entity, altered)| result(&entity, altered)).collect();
         AlterClientQuotasResponse { entries, ..Default::default() }.into()
     }
 

@@ -112,6 +112,7 @@ fn succeeded(name: ByteStr, created: CreatedTopic) -> CreatableTopicResult {
         num_partitions: created.partitions,
         replication_factor: created.replication_factor,
         configs: Some(created.configs.into_iter().map(config).collect()),
+        error_message: None,
         ..Default::default()
     }
 }

@@ -45,6 +45,7 @@ impl Api for AlterPartitionReassignmentsRequest {
         AlterPartitionReassignmentsResponse {
             allow_replication_factor_change: self.allow_replication_factor_change,
             responses,
+            error_message: None,
             ..Default::default()
         }
         .into()
@@ -62,7 +63,7 @@ impl Api for AlterPartitionReassignmentsRequest {
 
 impl Api for ListPartitionReassignmentsRequest {
     async fn handle(self, _: &RequestContext<'_>) -> Reply<ListPartitionReassignmentsResponse> {
-        ListPartitionReassignmentsResponse::default().into()
+        ListPartitionReassignmentsResponse { error_message: None, ..Default::default() }.into()
     }
 
     fn refuse(

@@ -43,7 +43,7 @@ impl Api for UpdateFeaturesRequest {
                     true => self.feature_updates.into_iter().map(result).collect(),
                     false => Vec::new(),
                 };
-                UpdateFeaturesResponse { results, ..Default::default() }.into()
+                UpdateFeaturesResponse { results, error_message: None, ..Default::default() }.into()
             }
             Err(error) => UpdateFeaturesResponse {
                 error_code: error.code,

@@ -106,7 +106,7 @@ pub(crate) enum Reply<R> {
     Answer(R),
     /// The client expects no answer (acks=0).
     Silence,
-    /// The client expects no answer, and must learn of a failure by losing its connection.
+    /// The client expects no answer, or Kafka gives none, and it must learn of a failure by losing its connection.
     HangUp(String),
 }
 

@@ -9,7 +9,7 @@ use super::room::Room;
 
 /// Codes of enums that filters and lists share (Java: `ResourceType`, `PatternType`, `AclOperation`,
 /// `AclPermissionType`).
-const UNKNOWN: i8 = 0;
+pub(crate) const UNKNOWN: i8 = 0;
 const ANY: i8 = 1;
 const PATTERN_MATCH: i8 = 2;
 const LITERAL: i8 = 3;
@@ -84,6 +84,16 @@ impl Acls {
 }
 
 impl Acl {
+    /// The codes of its types, which are those of a filter, too.
+    pub(crate) fn codes(&self) -> [i8; 4] {
+        [self.resource_type, self.pattern_type, self.operation, self.permission_type]
+    }
+
+    /// Whether it stands for many rules, as only a filter may.
+    pub(crate) fn is_filter(&self) -> bool {
+        self.codes().contains(&ANY) || self.pattern_type == PATTERN_MATCH
+    }
+
     /// What its names take.
     fn bytes(&self) -> usize {
         self.resource_name.len() + self.principal.len() + self.host.len()
@@ -115,17 +125,31 @@ impl Acl {
                 self.permission_type
             ));
         }
+        if !self.principal.contains(':') {
+            return invalid(format!(
+                "{:?} is no principal: there is no colon after its type",
+                self.principal
+            ));
+        }
         Ok(())
     }
 }
 
 impl AclFilter {
     fn check(&self) -> Result<(), AdminError> {
-        let codes = [self.resource_type, self.pattern_type, self.operation, self.permission_type];
-        match codes.contains(&UNKNOWN) {
-            true => Err(AdminError::new(ErrorCode::InvalidRequest, "a filter with an unknown type")),
-            false => Ok(()),
+        let is_known = |code: i8, max: i8| (ANY..=max).contains(&code);
+        let are_known = is_known(self.resource_type, RESOURCE_TYPE_MAX)
+            && is_known(self.pattern_type, PREFIXED)
+            && is_known(self.operation, OPERATION_MAX)
+            && is_known(self.permission_type, ALLOW);
+        match are_known {
+            true => Ok(()),
+            false => Err(AdminError::new(ErrorCode::InvalidRequest, "a filter with an unknown type")),
         }
+    }
+
+    pub(crate) fn codes(&self) -> [i8; 4] {
+        [self.resource_type, self.pattern_type, self.operation, self.permission_type]
     }
 
     fn matches(&self, acl: &Acl) -> bool {
@@ -237,6 +261,7 @@ mod tests {
             Acl { pattern_type: PATTERN_MATCH, ..good.clone() },
             Acl { operation: ANY, ..good.clone() },
             Acl { permission_type: ANY, ..good.clone() },
+            Acl { principal: "nobody".into(), ..good.clone() },
         ] {
             assert_eq!(Acls::default().add(bad).map_err(|error| error.code), Err(ErrorCode::InvalidRequest));
         }

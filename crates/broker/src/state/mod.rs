@@ -19,7 +19,7 @@ use std::sync::Arc;
 use milena_protocol::{ByteStr, ErrorCode, Uuid};
 
 use acls::Acls;
-pub(crate) use acls::{Acl, AclFilter};
+pub(crate) use acls::{Acl, AclFilter, UNKNOWN as UNKNOWN_ELEMENT};
 pub(crate) use alter::{AlterOperation, Alteration, Resource};
 pub(crate) use coordinators::InternalTopic;
 pub(crate) use features::{

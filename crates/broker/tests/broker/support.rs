@@ -36,8 +36,11 @@ const GIVEN_KAFKA: &str = "MILENA_CONFORMANCE_BOOTSTRAP";
 /// A generous limit: reached only when something hangs.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-/// How often a brisk broker looks for records to delete.
-const BRISK: (&str, &str) = ("log.retention.check.interval.ms", "50");
+/// What a brisk broker is told: how often to look for records to delete, and to keep access control lists.
+const BRISK: [(&str, &str); 2] = [
+    ("log.retention.check.interval.ms", "50"),
+    ("authorizer.class.name", "org.apache.kafka.metadata.authorizer.StandardAuthorizer"),
+];
 
 /// What a case talks to: one node, whose id is 1, with Kafka's defaults but no waiting for more members of new groups.
 pub(crate) struct Broker {
@@ -64,11 +67,11 @@ impl Broker {
         }
     }
 
-    /// A fresh embedded broker that looks after its logs all the time.
+    /// A fresh embedded broker that looks after its logs all the time, and keeps access control lists.
     pub(crate) async fn start_brisk() -> Self {
         let builder = Cluster::builder().config("group.initial.rebalance.delay.ms", "0");
-        let cluster = builder.config(BRISK.0, BRISK.1).start().await.expect("starts");
-        Self::over(cluster).await
+        let builder = BRISK.iter().fold(builder, |builder, (name, value)| builder.config(*name, *value));
+        Self::over(builder.start().await.expect("starts")).await
     }
 
     /// An embedded cluster, which is asked at its first node.
@@ -88,14 +91,15 @@ impl Broker {
         Self::of(None, kafka.bootstrap().to_owned(), release).await
     }
 
-    /// A real Kafka that looks after its logs all the time, shared by the cases of this process that want one. Its groups
-    /// are forgotten now and then.
+    /// A real Kafka of that kind, shared by the cases of this process that want one. Its groups are forgotten now and
+    /// then, and everybody is its super user.
     pub(crate) async fn real_brisk(release: KafkaVersion) -> Self {
         static STARTED: [OnceCell<KafkaCluster>; KafkaVersion::ALL.len()] =
             [const { OnceCell::const_new() }; KafkaVersion::ALL.len()];
         let start = async || {
-            let builder = KafkaCluster::builder().version(release).config(BRISK.0, BRISK.1);
-            builder.config("log.initial.task.delay.ms", "0").start().await.expect("a real Kafka starts")
+            let builder = KafkaCluster::builder().version(release).config("log.initial.task.delay.ms", "0");
+            let builder = BRISK.iter().fold(builder, |builder, (name, value)| builder.config(*name, *value));
+            builder.config("super.users", "User:ANONYMOUS").start().await.expect("a real Kafka starts")
         };
         let kafka = STARTED[release as usize].get_or_init(start).await;
         Self::of(None, kafka.bootstrap().to_owned(), release).await

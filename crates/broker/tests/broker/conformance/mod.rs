@@ -26,7 +26,7 @@
 //! its own, `broker.is_at_least(KafkaVersion::V4_1_2)` tells; say why beside it.
 //!
 //! What would take a broker too long, or would disturb other cases, is for a broker of its own that looks after its logs
-//! all the time: `cases! { brisk: a_case }`.
+//! all the time and keeps access control lists: `cases! { brisk: a_case }`.
 //!
 //! By hand: `cargo test -p milena-broker conformance::offsets::embedded`; with `MILENA_CONFORMANCE_BOOTSTRAP=host:port`
 //! in the environment, `embedded` is the broker at that address instead, which must be of the latest release.
@@ -63,6 +63,7 @@ macro_rules! cases {
     };
 }
 
+mod acls;
 mod admin;
 mod api_versions;
 mod cluster;
@@ -78,6 +79,7 @@ mod group_offsets;
 mod groups;
 mod idempotence;
 mod internal_topics;
+mod messages;
 mod metadata;
 mod newest;
 mod offsets;

@@ -19,6 +19,7 @@ cases! {
     compacted_topics_demand_keys,
     log_append_time_is_the_brokers,
     several_partitions_in_one_request_are_answered_each,
+    a_topics_compression_is_that_of_what_it_stores,
 }
 
 fn code(error: ErrorCode) -> i16 {
@@ -200,4 +201,30 @@ async fn several_partitions_in_one_request_are_answered_each(broker: &Broker) {
     answers.sort_unstable();
     let unknown = ResponseError::UnknownTopicOrPartition.code();
     assert_eq!(answers, [(0, 0), (1, 0), (2, 0), (3, unknown)]);
+}
+
+async fn a_topics_compression_is_that_of_what_it_stores(broker: &Broker) {
+    let mut connection = broker.connect().await;
+    let plain = BatchOf::records(3).bytes();
+    /// Produces a batch to a topic of this compression; the batch that it stores, and its codec.
+    async fn stored(connection: &mut Connection, compression: &'static str, batch: &Bytes) -> (Bytes, u8) {
+        let topic = unique("produce-compression");
+        connection.create_topic(&topic, &[("compression.type", compression)]).await;
+        assert_eq!(connection.produce(9, &topic, batch.clone()).await.error_code, 0, "{compression}");
+        let stored = connection.fetch(&topic, 0, |request| request).await.records.expect("records");
+        assert_eq!(crc32c::crc32c(&stored[21..]).to_be_bytes(), stored[17..21], "{compression}");
+        assert_eq!(stored[57..61], [0, 0, 0, 3], "{compression} has all records");
+        let codec = stored[22] & 0x07;
+        (stored, codec)
+    }
+    let codecs = [("uncompressed", 0), ("gzip", 1), ("snappy", 2), ("lz4", 3), ("zstd", 4)];
+    for (compression, codec) in codecs {
+        let (compressed, own) = stored(&mut connection, compression, &plain).await;
+        assert_eq!(own, codec, "{compression}");
+        let (kept, same) = stored(&mut connection, "producer", &compressed).await;
+        assert_eq!((same, &kept[61..]), (codec, &compressed[61..]), "{compression} is kept");
+        let (unpacked, none) = stored(&mut connection, "uncompressed", &compressed).await;
+        assert_eq!((none, &unpacked[61..]), (0, &plain[61..]), "{compression} is undone");
+        assert_eq!(stored(&mut connection, "lz4", &compressed).await.1, 3, "{compression} is replaced");
+    }
 }

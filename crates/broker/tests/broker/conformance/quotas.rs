@@ -11,6 +11,7 @@ cases! {
     quotas_are_set_described_and_removed,
     quota_mistakes_have_each_their_error,
     filters_that_make_no_sense_have_each_their_error,
+    an_entity_that_is_named_twice_is_changed_once,
 }
 
 type Entity<'a> = &'a [(&'a str, Option<&'a str>)];
@@ -139,4 +140,25 @@ async fn filters_that_make_no_sense_have_each_their_error(broker: &Broker) {
     for (components, expected) in cases {
         assert_eq!(describe(&mut connection, 1, components, false).await, Err(expected), "{components:?}");
     }
+}
+
+async fn an_entity_that_is_named_twice_is_changed_once(broker: &Broker) {
+    let mut connection = broker.connect().await;
+    let client = &*unique("quota-twice");
+    let entry = |value: f64| {
+        let entity =
+            EntityData::default().with_entity_type(text("client-id")).with_entity_name(Some(text(client)));
+        let op = OpData::default().with_key(text("producer_byte_rate")).with_value(value);
+        EntryData::default().with_entity(vec![entity]).with_ops(vec![op])
+    };
+    let request = AlterClientQuotasRequest::default().with_entries(vec![entry(1e12), entry(2e12)]);
+    let response = connection.call(1, &request).await;
+    let errors: Vec<_> =
+        response.entries.iter().map(|entry| ErrorCode::from(entry.error_code).name()).collect();
+    assert_eq!(errors, ["INVALID_REQUEST"]);
+    let expected = vec![(vec![format!("client-id={client}")], vec![("producer_byte_rate".to_owned(), 1e12)])];
+    let filter = [("client-id", 0, Some(client))];
+    let in_force =
+        async { while describe(&mut connection, 1, &filter, true).await.as_ref() != Ok(&expected) {} };
+    tokio::time::timeout(PATIENCE, in_force).await.expect("the first change is in force in time");
 }
