@@ -4,7 +4,7 @@ use milena_protocol::ErrorCode;
 use milena_protocol::messages::elect_leaders_response::{PartitionResult, ReplicaElectionResult};
 use milena_protocol::messages::{ElectLeadersRequest, ElectLeadersResponse};
 
-use super::Api;
+use super::{Api, message};
 use crate::node::{Reply, RequestContext};
 use crate::state::{AdminError, Election};
 
@@ -53,8 +53,26 @@ impl Api for ElectLeadersRequest {
         ElectLeadersResponse { replica_election_results: results, ..Default::default() }.into()
     }
 
-    fn refuse(self, _: &RequestContext<'_>, error_code: ErrorCode) -> Reply<ElectLeadersResponse> {
-        ElectLeadersResponse { error_code, ..Default::default() }.into()
+    fn refuse(self, context: &RequestContext<'_>, error: ErrorCode) -> Reply<ElectLeadersResponse> {
+        let refused = |partition_id: &i32| PartitionResult {
+            partition_id: *partition_id,
+            error_code: error,
+            error_message: message(error),
+            ..Default::default()
+        };
+        let results =
+            self.topic_partitions.unwrap_or_default().into_iter().map(|topic| ReplicaElectionResult {
+                partition_result: topic.partitions.iter().map(refused).collect(),
+                topic: topic.topic,
+                ..Default::default()
+            });
+        ElectLeadersResponse {
+            // Before, there was no room for it.
+            error_code: if context.version < TYPES_SINCE_VERSION { ErrorCode::None } else { error },
+            replica_election_results: results.collect(),
+            ..Default::default()
+        }
+        .into()
     }
 }
 

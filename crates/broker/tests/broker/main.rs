@@ -5,6 +5,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests run outside the broker, in real time")]
 
 mod administration;
+mod any_error;
 mod conformance;
 mod connection_faults;
 mod coordinators;
