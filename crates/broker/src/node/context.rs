@@ -1,5 +1,6 @@
 //! What the work on one request knows: who asks, whom, and what is to go wrong.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use milena_protocol::{ApiKey, ByteStr, ErrorCode, Uuid};
@@ -33,6 +34,18 @@ pub(crate) struct RequestContext<'a> {
     workspace: &'a Mutex<Workspace>,
     /// Faults of partitions that concern the whole answer.
     answer_effects: Mutex<Vec<Effect>>,
+    /// The partitions that faults have refused.
+    refused: Mutex<Vec<Refused>>,
+    /// The work is done a second time.
+    is_repetition: AtomicBool,
+}
+
+/// A partition in whose place a fault has answered.
+#[derive(Debug)]
+struct Refused {
+    topic: String,
+    partition: i32,
+    error: ErrorCode,
 }
 
 /// A topic as clients are told of it, faults included.
@@ -78,6 +91,8 @@ impl<'a> RequestContext<'a> {
             hangup,
             workspace,
             answer_effects: Mutex::new(Vec::new()),
+            refused: Mutex::new(Vec::new()),
+            is_repetition: AtomicBool::new(false),
         }
     }
 
@@ -104,6 +119,11 @@ impl<'a> RequestContext<'a> {
 
     /// Lets the faults of a partition strike that need not exist; call it once for each that a request names.
     pub(crate) fn strike_partition(&self, topic: &str, index: i32) -> Result<(), ErrorCode> {
+        if self.is_repetition.load(Ordering::Relaxed) {
+            let refused = lock(&self.refused);
+            let refused = refused.iter().find(|refused| refused.partition == index && refused.topic == topic);
+            return refused.map_or(Ok(()), |refused| Err(refused.error));
+        }
         let subject = self.subject(Some((topic, Some(index))));
         let effects = self.shared.strike(subject, &[Stage::Work, Stage::Answer]);
         let mut error = None;
@@ -113,7 +133,15 @@ impl<'a> RequestContext<'a> {
                 other => lock(&self.answer_effects).push(other),
             }
         }
-        error.map_or(Ok(()), Err)
+        let Some(error) = error else { return Ok(()) };
+        lock(&self.refused).push(Refused { topic: topic.to_owned(), partition: index, error });
+        Err(error)
+    }
+
+    /// The work is done once more. Faults of partitions have struck: what was refused is refused again, since a client that is told
+    /// that nothing was done relies on it.
+    pub(crate) fn repeat(&self) {
+        self.is_repetition.store(true, Ordering::Relaxed);
     }
 
     /// The effects on the answer that partitions have brought about.

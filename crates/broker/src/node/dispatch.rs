@@ -257,6 +257,7 @@ async fn run<R: Api>(context: &RequestContext<'_>, correlation_id: i32, mut body
     let reply = match before_work(&effects).await {
         BeforeWork::Do if effects.contains(&Effect::WorkTwice) => {
             let first = work(context, request.clone()).await;
+            context.repeat();
             // Its answer goes nowhere.
             let _ = work(context, request).await;
             first

@@ -505,6 +505,19 @@ async fn a_request_that_arrives_twice_is_worked_on_twice_and_answered_once() {
 }
 
 #[tokio::test]
+async fn what_a_fault_refuses_is_not_written_by_the_second_delivery_either() {
+    let cluster = three_nodes().await;
+    let mut client = connect(&cluster, 1).await;
+    cluster.faults().on(ApiKey::Produce).deliver_twice();
+    let refusal = cluster.faults().on(ApiKey::Produce).partition("t", 0);
+    let refusal = refusal.times(1).answer_with(ErrorCode::InvalidProducerEpoch);
+    let answer = client.call(9, &produce()).await;
+    let told = ErrorCode::from(answer.responses[0].partition_responses[0].error_code);
+    assert_eq!(told, ErrorCode::InvalidProducerEpoch);
+    assert_eq!((refusal.fired(), cluster.log_end_offset("t", 0)), (1, Some(0)));
+}
+
+#[tokio::test]
 async fn a_watcher_sees_every_request() {
     let cluster = three_nodes().await;
     let seen = Arc::new(Mutex::new(Vec::new()));

@@ -114,7 +114,8 @@ impl FaultBuilder {
         self.add(Effect::DelayWork(delay))
     }
 
-    /// The request is worked on twice, as if it had arrived twice, and the first answer is sent.
+    /// The request is worked on twice, as if it had arrived twice, and the first answer is sent. Partitions that another rule answers
+    /// for are left out both times.
     pub fn deliver_twice(self) -> Fault {
         self.add(Effect::WorkTwice)
     }
