@@ -186,6 +186,11 @@ impl<'a> Book<'a> {
         };
         self.unreadable.iter().any(covers)
     }
+
+    /// Whether any record of the topic was damaged on purpose.
+    pub(crate) fn has_unreadable(&self, topic: &str) -> bool {
+        self.unreadable.iter().any(|((damaged, _), ..)| *damaged == topic)
+    }
 }
 
 fn sends(history: &History) -> Sorted<RecordId, Sent<'_>> {

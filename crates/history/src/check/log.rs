@@ -55,7 +55,12 @@ fn record(book: &Book<'_>, id: RecordId, sent: &Sent<'_>, violations: &mut Vec<V
                     .collect();
                 if found.is_empty() && !book.is_unreadable(place, offset) {
                     broken(Broken::LostWrite, format!("acknowledged at {}-{}@{offset}", place.0, place.1));
-                } else if !found.is_empty() && offset >= 0 && !found.contains(&offset) {
+                } else if !found.is_empty()
+                    && offset >= 0
+                    && !found.contains(&offset)
+                    // Written twice without idempotence, and the copy that was acknowledged was damaged.
+                    && !book.is_unreadable(place, offset)
+                {
                     broken(
                         Broken::WrongOffset,
                         format!("acknowledged at {}-{}@{offset}, found at {found:?}", place.0, place.1),

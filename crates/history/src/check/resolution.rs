@@ -126,7 +126,5 @@ fn is_lost(book: &Book<'_>, id: RecordId) -> bool {
     let Some(sent) = book.sends.get(id) else { return false };
     let is_resolved =
         sent.resolutions.iter().any(|resolution| matches!(resolution.outcome, Outcome::Failed { .. }));
-    let may_be_damaged =
-        book.logs.keys().any(|place| place.0 == sent.topic && book.is_unreadable(*place, -1));
-    sent.found.is_empty() && !is_resolved && !may_be_damaged
+    sent.found.is_empty() && !is_resolved && !book.has_unreadable(sent.topic)
 }

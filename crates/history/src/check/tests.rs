@@ -161,6 +161,20 @@ fn a_damaged_record_is_not_lost() {
 }
 
 #[test]
+fn what_may_have_been_in_a_partition_that_is_damaged_whole_is_not_lost_unnoticed() {
+    let damaged = Note::Unreadable { topic: name("t"), partition: 1, from: 0, to: 5 };
+    let script = Script::new().send(1).ack(1, 0).send_to(2, None, None).admit(2, false).note(damaged);
+    assert_eq!(script.flush_start().flushed(0).log(&[1]).broken(), []);
+}
+
+#[test]
+fn the_other_copy_of_a_damaged_record_is_not_at_a_wrong_offset() {
+    let damaged = Note::Unreadable { topic: name("t"), partition: 0, from: 0, to: 1 };
+    let script = Script::new().note(unordered()).send(1).ack(1, 0).note(damaged);
+    assert_eq!(script.poll("final", 0, 7, 1).broken(), []);
+}
+
+#[test]
 fn a_duplicate_is_caught_where_there_must_be_none() {
     assert_eq!(Script::new().send(1).ack(1, 0).log(&[1, 1]).broken(), [Broken::Duplicate]);
     assert_eq!(Script::new().note(unordered()).send(1).ack(1, 0).log(&[1, 1]).broken(), []);

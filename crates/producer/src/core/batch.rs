@@ -23,6 +23,9 @@ pub(crate) struct Batch<P> {
     pub(super) stamp: Option<Stamp>,
     /// Whether an attempt with unknown outcome was made: only the numbers that it has now would be recognised.
     pub(super) possibly_written: bool,
+    /// Whether that was so and was disproved: enough to try again by, and not enough to promise anything by, since a request on a
+    /// connection that broke may still be on its way.
+    pub(super) was_in_doubt: bool,
 }
 
 impl<P> Batch<P> {
@@ -36,6 +39,7 @@ impl<P> Batch<P> {
             last_attempt: None,
             stamp: None,
             possibly_written: false,
+            was_in_doubt: false,
         }
     }
 
@@ -44,13 +48,14 @@ impl<P> Batch<P> {
         Self {
             attempts: whole.attempts,
             possibly_written: whole.possibly_written,
+            was_in_doubt: whole.was_in_doubt,
             ..Self::new(first_record, sealed, whole.deadline, payload)
         }
     }
 
     /// Whether a failure cannot promise that the records are not in the log.
     pub(crate) fn is_possibly_written(&self) -> bool {
-        self.possibly_written
+        self.possibly_written || self.was_in_doubt
     }
 
     /// How often it was sent.
@@ -91,6 +96,7 @@ pub(crate) struct BatchSeries {
     attempts: u32,
     pub(super) stamp: Option<Stamp>,
     possibly_written: bool,
+    was_in_doubt: bool,
 }
 
 impl<P> From<&Batch<P>> for BatchSeries {
@@ -101,6 +107,7 @@ impl<P> From<&Batch<P>> for BatchSeries {
             attempts: batch.attempts,
             stamp: batch.stamp,
             possibly_written: batch.possibly_written,
+            was_in_doubt: batch.was_in_doubt,
         }
     }
 }

@@ -9,7 +9,8 @@
 //! 4. What an old leader has in flight is sent to the new one again, in order and under its old numbers, before anything else.
 //!
 //! Rule 2 trusts that a request which the client has given up is carried out soon or never: it must not outlive both the answer to
-//! a later attempt and the next one under new numbers. From then on the broker refuses its epoch.
+//! a later attempt and the next one under new numbers. From then on the broker refuses its epoch. A batch that fails before is said
+//! to be possibly written all the same.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -306,6 +307,7 @@ impl<P> SendQueue<P> {
         let is_coming = self.in_flight.iter().any(|other| is_before(&other.batch))
             || self.waiting.iter().any(|other| is_before(other) && other.possibly_written);
         if !is_coming {
+            batch.was_in_doubt |= batch.possibly_written;
             batch.possibly_written = false;
         }
         if !self.batches().any(is_before) {

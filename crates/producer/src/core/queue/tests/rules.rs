@@ -241,6 +241,21 @@ fn out_of_order_proves_nothing_while_a_predecessor_is_on_its_way() {
 }
 
 #[test]
+fn a_batch_that_was_in_doubt_never_promises_not_to_be_in_the_log() {
+    let mut setup = Setup::introduced();
+    setup.push(1);
+    let sent = setup.send();
+    // The network still has this request, and the one before it.
+    setup.disconnect(sent.name);
+    setup.pass(BACKOFF);
+    let again = setup.send();
+    assert!(matches!(setup.refuse(again.name, ErrorCode::OutOfOrderSequenceNumber), Verdict::Retry));
+    setup.pass(Duration::from_secs(1_000));
+    let expired = setup.queue.expire(setup.now);
+    assert_eq!(expired.iter().map(Batch::is_possibly_written).collect::<Vec<_>>(), [true]);
+}
+
+#[test]
 fn a_gap_that_nothing_fills_is_closed_by_the_next_epoch_and_is_not_fatal() {
     let mut setup = Setup::introduced();
     setup.push(1);
