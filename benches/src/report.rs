@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use milena_testcontainers::KafkaVersion;
+
 use crate::load::Load;
 use crate::rest::Rest;
 use crate::subject::Subject;
@@ -59,17 +61,14 @@ impl Report {
              the kernel does for a broker's sockets and files. It hardly depends on what else the machine does, as time on the clock would. \
              Milena keeps records in memory and Kafka writes them to the page cache; neither waits for a disk.\n"
         ));
-        line(
-            "The goal is a ratio of 3. Reading is where the least is gained, and the less, the more a client asks for at once: Kafka hands pages \
-             of its files to the socket without copying them (`sendfile`); the embedded broker copies from its memory, and that copy, within \
-             the kernel, is the largest part of what reading costs it, as `perf` shows. Programs that use memory at the same time make it dearer.\n",
-        );
+        line("The goal is a ratio of 3.\n");
         line("## Where\n");
         line(&format!("- Machine: {}; load averages at the end: {}", proc::machine(), proc::load_averages()));
         line(&format!("- Milena: commit {}, release profile; `milena broker`", args.commit));
-        line(
-            "- Kafka: 4.3.1, one combined node, configured as for the tests (heap of 512 MiB); its clients, 4.3.1",
-        );
+        line(&format!(
+            "- Kafka: {kafka}, one combined node, configured as for the tests (heap of 512 MiB); its clients, {kafka}",
+            kafka = KafkaVersion::LATEST
+        ));
         line(&format!(
             "- Command: `cargo xtask bench-broker --rounds {rounds} --warmup-rounds {warmup_rounds} --records {records} --reads {reads} --size {size} --starts {starts}`"
         ));

@@ -26,9 +26,10 @@ pub(crate) struct Rest {
 }
 
 pub(crate) async fn measure(milena: &Path, starts: usize) -> Result<Rest> {
+    let starts = starts.max(1);
     let (mut ready, mut cpu) = (Vec::new(), Vec::new());
     let (mut rss_kib, mut anonymous_kib) = (0, 0);
-    for start in 1..=starts.max(1) {
+    for start in 1..=starts {
         let began = now();
         let (mut process, _bootstrap) = subject::start(milena, NODES).await?;
         ready.push(began.elapsed());

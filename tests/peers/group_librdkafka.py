@@ -35,6 +35,12 @@ class Member:
     def owned(self):
         return len(self.consumer.assignment())
 
+    def at_the_end(self):
+        """Whether it has read what it owns now; it may have read what the other owns before they shared."""
+        positions = self.consumer.position(self.consumer.assignment())
+        ends = [self.consumer.get_watermark_offsets(it, cached=True)[1] for it in positions]
+        return all(it.offset == end > 0 for it, end in zip(positions, ends))
+
 
 def until(what, members, condition):
     deadline = time.monotonic() + PATIENCE_S
@@ -64,7 +70,9 @@ def main(bootstrap, topic, protocol):
     two.consumer.subscribe([topic])
     both = [one, two]
     until("they share", both, lambda: one.owned() == two.owned() == PARTITIONS // 2)
-    until("everything is read", both, lambda: set(one.values) | set(two.values) >= set(first_half))
+    until("everything is read", both, lambda: one.at_the_end() and two.at_the_end())
+    if set(one.values) | set(two.values) != set(first_half):
+        sys.exit("they did not read what was produced")
     for member in both:
         member.consumer.commit(asynchronous=False)
     two.consumer.close()

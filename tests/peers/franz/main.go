@@ -78,24 +78,42 @@ func (m *member) poll(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// Polls until each member has read something and they have read everything between them.
+// How far the partitions that it owns are read, added up, if nothing is committed yet.
+func (m *member) progress() int {
+	sum := 0
+	for _, partitions := range m.client.UncommittedOffsets() {
+		for _, next := range partitions {
+			sum += int(next.Offset)
+		}
+	}
+	return sum
+}
+
+// Polls until the members are at the end of what they own. What one has read and not committed before it gave a
+// partition away is the other's to read again.
 func shared(ctx context.Context, count int, members ...*member) error {
 	for {
-		total := map[string]bool{}
-		idle := false
+		read := 0
 		for _, m := range members {
 			if err := m.poll(ctx); err != nil {
-				return fmt.Errorf("%d of %d read: %w", len(total), count, err)
+				return fmt.Errorf("%d of %d read: %w", read, count, err)
 			}
-			idle = idle || len(m.values) == 0
-			for value := range m.values {
-				total[value] = true
-			}
+			read += m.progress()
 		}
-		if len(total) == count && !idle {
+		if read == count {
 			return nil
 		}
 	}
+}
+
+// Polls until so many different values are read.
+func (m *member) read(ctx context.Context, count int) error {
+	for len(m.values) < count {
+		if err := m.poll(ctx); err != nil {
+			return fmt.Errorf("%d of %d read: %w", len(m.values), count, err)
+		}
+	}
+	return nil
 }
 
 func group(ctx context.Context, bootstrap, topic string) error {
@@ -141,7 +159,7 @@ func group(ctx context.Context, bootstrap, topic string) error {
 		return err
 	}
 	defer three.client.Close()
-	if err := shared(ctx, 100, three); err != nil {
+	if err := three.read(ctx, 100); err != nil {
 		return fmt.Errorf("the one that resumes: %w", err)
 	}
 	for value := range three.values {

@@ -216,7 +216,7 @@ impl Connection {
             let api = ApiKey::try_from(header.api_key).ok();
             let serving = pin!(dispatch::serve(&self.shared, &self.node, &self.state, header, body, bytes));
             let Served { outcome, mute } = outbox.during(serving).await?;
-            let muted_until = self.shared.clock.instant() + mute;
+            let muted_until = (!mute.is_zero()).then(|| self.shared.clock.instant() + mute);
             outbox.during(pin!(self.node.frozen.until_off())).await?;
             match outcome {
                 Outcome::Answer(frame) => outbox.send(api, &frame).await?,
@@ -230,7 +230,7 @@ impl Connection {
                     return Err(hangup);
                 }
             }
-            if !mute.is_zero() {
+            if let Some(muted_until) = muted_until {
                 // A client that is gone is not made to wait.
                 let muted = async {
                     select! {

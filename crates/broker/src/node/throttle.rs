@@ -145,6 +145,9 @@ impl RequestContext<'_> {
 
     /// Counts the time that the request has taken. For how long the client is to be silent because of it.
     fn charge_time(&self) -> i64 {
+        if self.charges.limits.get(Kind::Request).is_none() {
+            return 0;
+        }
         let percent = {
             let time = lock(&self.charges.time);
             if let Some(charged_ms) = time.charged_ms {

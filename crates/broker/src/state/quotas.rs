@@ -138,8 +138,11 @@ impl ClientQuotas {
         if validate_only {
             return Ok(());
         }
-        let sets_any = changes.iter().any(|(_, value)| value.is_some());
-        if sets_any && !self.quotas.contains_key(entity) {
+        if !self.quotas.contains_key(entity) {
+            if changes.iter().all(|(_, value)| value.is_none()) {
+                // Nothing is there to be removed.
+                return Ok(());
+            }
             self.room.take(bytes_of(entity))?;
         }
         let detached: QuotaEntity = entity
@@ -149,7 +152,6 @@ impl ClientQuotas {
         for (key, value) in changes {
             self.limit(&detached, key, *value);
         }
-        let was_there = self.quotas.contains_key(&detached) || sets_any;
         let quotas = self.quotas.entry(detached).or_default();
         for (key, value) in changes {
             match value {
@@ -159,9 +161,7 @@ impl ClientQuotas {
         }
         if quotas.is_empty() {
             self.quotas.remove(entity);
-            if was_there {
-                self.room.give_back(bytes_of(entity));
-            }
+            self.room.give_back(bytes_of(entity));
         }
         Ok(())
     }

@@ -59,16 +59,13 @@ pub(crate) async fn on_node(
         return Err(Refusal::not_found(format!("there is no node {node}")));
     }
     let faults = cluster.faults();
-    if action == NodeAction::Kill {
-        match parse::<Kill>(body)?.unnoticed {
-            true => faults.kill_unnoticed(node).await,
-            false => faults.kill(node).await,
-        }
-        return Ok(Answer::done());
-    }
-    parse::<Nothing>(body)?;
+    let kill = match action {
+        NodeAction::Kill => parse(body)?,
+        _ => parse::<Nothing>(body).map(|_| Kill::default())?,
+    };
     match action {
-        NodeAction::Kill => {}
+        NodeAction::Kill if kill.unnoticed => faults.kill_unnoticed(node).await,
+        NodeAction::Kill => faults.kill(node).await,
         NodeAction::Notice => faults.notice(node),
         NodeAction::Stop => faults.stop(node).await,
         NodeAction::Restart => faults.restart(node).await.map_err(Refusal::failed)?,

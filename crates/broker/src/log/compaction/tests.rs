@@ -3,13 +3,11 @@ use std::sync::Arc;
 use bytes::BytesMut;
 use milena_records::{BatchBuilder, Compression, ProducerStamp, RecordParts, Scratch};
 
-use super::super::testing::first_batch;
+use super::super::testing::{NOW, first_batch, log_with};
 use super::super::{EndMarker, Verified, Workspace, validate};
 use super::*;
 use crate::config::TopicConfig;
-use crate::rng::Rng;
 
-const NOW: i64 = 1_700_000_000_000;
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
 /// A compacted log that is cleaned whenever there is anything to clean, with a segment for each moment.
@@ -19,12 +17,6 @@ fn config() -> TopicConfig {
     config.compaction.min_cleanable_ratio = 0.0;
     config.segment_ms = 0;
     config
-}
-
-fn log_with(config: TopicConfig) -> PartitionLog {
-    let mut log = PartitionLog::new(Arc::new(config), Rng::from_seed(1), NOW);
-    log.begin_leader_epoch(0);
-    log
 }
 
 const NOBODY: ProducerStamp = ProducerStamp::NONE;

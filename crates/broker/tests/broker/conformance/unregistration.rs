@@ -5,7 +5,7 @@
 use kafka_protocol::messages::create_topics_request::{CreatableReplicaAssignment, CreatableTopic};
 use kafka_protocol::messages::metadata_response::MetadataResponsePartition;
 use kafka_protocol::messages::{
-    CreateTopicsRequest, DescribeClusterRequest, MetadataRequest, UnregisterBrokerRequest,
+    BrokerId, CreateTopicsRequest, DescribeClusterRequest, MetadataRequest, UnregisterBrokerRequest,
 };
 use milena_broker::Cluster;
 use milena_protocol::ErrorCode;
@@ -90,9 +90,16 @@ async fn registered(connection: &mut Connection) -> Vec<i32> {
     brokers
 }
 
-async fn partition(connection: &mut Connection, topic: &str) -> MetadataResponsePartition {
-    let mut metadata = connection.call(12, &metadata_of(topic)).await;
-    metadata.topics.remove(0).partitions.remove(0)
+/// The topic's first partition; nothing as long as the node that is asked has not learnt of the topic.
+async fn partition(connection: &mut Connection, topic: &str) -> Option<MetadataResponsePartition> {
+    let metadata = connection.call(12, &metadata_of(topic)).await;
+    metadata.topics.into_iter().next()?.partitions.into_iter().next()
+}
+
+async fn until_in_sync(connection: &mut Connection, topic: &str, expected: &[BrokerId]) {
+    let in_sync =
+        async { while partition(connection, topic).await.is_none_or(|it| it.isr_nodes != *expected) {} };
+    tokio::time::timeout(PATIENCE, in_sync).await.expect("in sync in time");
 }
 
 async fn until(connection: &mut Connection, expected: &[i32]) {
@@ -112,15 +119,14 @@ async fn brokers_that_are_unregistered_are_forgotten(nodes: Nodes) {
     let request = CreateTopicsRequest::default().with_topics(vec![new]).with_timeout_ms(10_000);
     let created = connection.call(7, &request).await;
     assert_eq!(created.topics[0].error_code, 0, "{:?}", created.topics[0].error_message);
-    let led = async { while partition(&mut connection, &topic).await.isr_nodes != [3, 1] {} };
-    tokio::time::timeout(PATIENCE, led).await.expect("in sync in time");
+    until_in_sync(&mut connection, &topic, &[3.into(), 1.into()]).await;
     assert_eq!(unregister(&mut connection, 77).await, ErrorCode::BrokerIdNotRegistered);
 
     // One that runs: what it led is led by another, and nobody is told of it.
     assert_eq!(unregister(&mut connection, 3).await, ErrorCode::None);
     until(&mut connection, &[1, 2]).await;
     assert_eq!(registered(&mut connection).await, [1, 2]);
-    let left = partition(&mut connection, &topic).await;
+    let left = partition(&mut connection, &topic).await.expect("the topic is known");
     assert_eq!(
         (left.leader_id.0, left.isr_nodes, left.offline_replicas),
         (1, vec![1.into()], vec![3.into()])

@@ -74,6 +74,14 @@ impl Setup {
         assert!(matches!(self.queue.handle_failed(name, &attempt, self.now, 0.5), Verdict::Retry));
     }
 
+    /// Sends a batch, loses the connection, and sends it again: the second attempt at what may be in the log.
+    fn send_again(&mut self) -> ToSend {
+        let sent = self.send();
+        self.disconnect(sent.name);
+        self.pass(BACKOFF);
+        self.send()
+    }
+
     fn pass(&mut self, time: Duration) {
         self.now += time;
     }
@@ -244,11 +252,8 @@ fn out_of_order_proves_nothing_while_a_predecessor_is_on_its_way() {
 fn a_batch_that_was_in_doubt_never_promises_not_to_be_in_the_log() {
     let mut setup = Setup::introduced();
     setup.push(1);
-    let sent = setup.send();
-    // The network still has this request, and the one before it.
-    setup.disconnect(sent.name);
-    setup.pass(BACKOFF);
-    let again = setup.send();
+    // The network still has the first request, and the one before it.
+    let again = setup.send_again();
     assert!(matches!(setup.refuse(again.name, ErrorCode::OutOfOrderSequenceNumber), Verdict::Retry));
     setup.pass(Duration::from_secs(1_000));
     let expired = setup.queue.expire(setup.now);
@@ -270,10 +275,7 @@ fn a_gap_that_nothing_fills_is_closed_by_the_next_epoch_and_is_not_fatal() {
 fn a_repetition_that_the_broker_recognises_is_written() {
     let mut setup = Setup::introduced();
     setup.push(1);
-    let sent = setup.send();
-    setup.disconnect(sent.name);
-    setup.pass(BACKOFF);
-    let again = setup.send();
+    let again = setup.send_again();
     let verdict = setup.refuse(again.name, ErrorCode::DuplicateSequenceNumber);
     assert!(matches!(verdict, Verdict::AlreadyWritten(_)));
 }
@@ -367,10 +369,7 @@ fn a_batch_that_is_being_split_stays_in_its_place_and_is_certainly_not_written()
 fn what_may_be_in_the_log_whole_is_not_split() {
     let mut setup = Setup::introduced();
     setup.queue.push(Batch::new(1, seal(3), setup.now + Duration::from_secs(120), ()));
-    let sent = setup.send();
-    setup.disconnect(sent.name);
-    setup.pass(BACKOFF);
-    let again = setup.send();
+    let again = setup.send_again();
     match setup.refuse(again.name, ErrorCode::MessageTooLarge) {
         Verdict::Fail(batch) => assert!(batch.is_possibly_written()),
         other => panic!("{other:?}"),
