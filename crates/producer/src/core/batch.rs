@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use milena_records::SealedBatch;
 
-use super::outcome::Attempt;
+use super::outcome::{Attempt, Written};
 use super::sequencing::Stamp;
 
 /// A sealed batch on its way; `P` is what the driver keeps with it.
@@ -21,11 +21,8 @@ pub(crate) struct Batch<P> {
     pub(super) last_attempt: Option<Attempt>,
     /// Its numbers, from the first attempt on.
     pub(super) stamp: Option<Stamp>,
-    /// Whether an attempt with unknown outcome was made: only the numbers that it has now would be recognised.
-    pub(super) possibly_written: bool,
-    /// Whether that was so and was disproved: enough to try again by, and not enough to promise anything by, since a request on a
-    /// connection that broke may still be on its way.
-    pub(super) was_in_doubt: bool,
+    /// What its attempts came to: unless it is certainly not written, only the numbers that it has now would be recognised.
+    pub(super) written: Written,
 }
 
 impl<P> Batch<P> {
@@ -38,8 +35,7 @@ impl<P> Batch<P> {
             attempts: 0,
             last_attempt: None,
             stamp: None,
-            possibly_written: false,
-            was_in_doubt: false,
+            written: Written::No,
         }
     }
 
@@ -47,15 +43,14 @@ impl<P> Batch<P> {
     pub(super) fn piece(whole: &BatchSeries, first_record: u64, sealed: SealedBatch, payload: P) -> Self {
         Self {
             attempts: whole.attempts,
-            possibly_written: whole.possibly_written,
-            was_in_doubt: whole.was_in_doubt,
+            written: whole.written,
             ..Self::new(first_record, sealed, whole.deadline, payload)
         }
     }
 
     /// Whether a failure cannot promise that the records are not in the log.
     pub(crate) fn is_possibly_written(&self) -> bool {
-        self.possibly_written || self.was_in_doubt
+        self.written > Written::No
     }
 
     /// How often it was sent.
@@ -95,8 +90,7 @@ pub(crate) struct BatchSeries {
     deadline: Instant,
     attempts: u32,
     pub(super) stamp: Option<Stamp>,
-    possibly_written: bool,
-    was_in_doubt: bool,
+    written: Written,
 }
 
 impl<P> From<&Batch<P>> for BatchSeries {
@@ -106,8 +100,7 @@ impl<P> From<&Batch<P>> for BatchSeries {
             deadline: batch.deadline,
             attempts: batch.attempts,
             stamp: batch.stamp,
-            possibly_written: batch.possibly_written,
-            was_in_doubt: batch.was_in_doubt,
+            written: batch.written,
         }
     }
 }

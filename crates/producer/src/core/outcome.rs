@@ -33,18 +33,21 @@ pub(crate) enum Meaning {
     Fatal,
 }
 
-/// What is known of an attempt that was not acknowledged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What is known of attempts that were not acknowledged; the more doubt the greater.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Written {
     No,
+    /// It was answered: either the batch is in the log by now, or it does not come by this attempt.
     Perhaps,
+    /// There was no answer: it may be in the log by now, or come at any time.
+    NowOrLater,
 }
 
 impl Attempt {
     pub(crate) fn meaning(&self) -> Meaning {
         match *self {
             Self::Refused(code) => Meaning::of(code),
-            Self::Disconnected { possibly_sent: true } => Meaning::Retry { written: Written::Perhaps },
+            Self::Disconnected { possibly_sent: true } => Meaning::Retry { written: Written::NowOrLater },
             Self::Disconnected { possibly_sent: false } => Meaning::Retry { written: Written::No },
         }
     }

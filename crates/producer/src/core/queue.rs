@@ -3,14 +3,15 @@
 //! Order and exactly-once (promises P1, P2) rest on these rules:
 //!
 //! 1. Batches wait in the order of their records; one that comes back goes to its old place; the first goes first.
-//! 2. A batch keeps its numbers until it is certain that it is not in the log.
+//! 2. A batch keeps its numbers until it is certain that it is not in the log and does not come there any more.
 //! 3. Nothing new is sent while an earlier batch that may be in the log is unresolved. Brokers recognise a repetition among the last
 //!    five batches only: so it stays among them, and OUT_OF_ORDER_SEQUENCE_NUMBER is proof that it is not in the log.
 //! 4. What an old leader has in flight is sent to the new one again, in order and under its old numbers, before anything else.
 //!
-//! Rule 2 trusts that a request which the client has given up is carried out soon or never: it must not outlive both the answer to
-//! a later attempt and the next one under new numbers. From then on the broker refuses its epoch. A batch that fails before is said
-//! to be possibly written all the same.
+//! That proof is one of the past. A request that was never answered may be carried out at any time, however often the batch was sent
+//! since: as long as nothing was written under a later epoch, it finds its predecessor in the log should that arrive late, too. So a
+//! batch with such an attempt never gets other numbers. If its predecessor is given up and the log lacks it, the batch fails as
+//! possibly written.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -75,8 +76,8 @@ struct InFlight<P> {
 impl<P> InFlight<P> {
     /// Gives the attempt up.
     fn into_unanswered(self) -> Batch<P> {
-        let possibly_written = self.batch.possibly_written || !self.is_refused;
-        Batch { possibly_written, ..self.batch }
+        let written = if self.is_refused { self.batch.written } else { Written::NowOrLater };
+        Batch { written, ..self.batch }
     }
 }
 
@@ -203,7 +204,7 @@ impl<P> SendQueue<P> {
         let mut index = 0;
         if self.sequencing.is_draining() {
             // What may be in the log is asked about first, under its old numbers.
-            match self.waiting.iter().position(|batch| batch.possibly_written) {
+            match self.waiting.iter().position(Batch::is_possibly_written) {
                 Some(possibly_written) => index = possibly_written,
                 None => self.reset(current)?,
             }
@@ -221,8 +222,8 @@ impl<P> SendQueue<P> {
     /// Whether an earlier batch that may be in the log is unresolved: `batch` could drive it out of the broker's memory.
     fn must_wait(&self, batch: &Batch<P>) -> bool {
         let is_before = |other: &InFlight<P>| other.batch.first_record < batch.first_record;
-        !batch.possibly_written
-            && self.in_flight.iter().any(|other| other.batch.possibly_written && is_before(other))
+        !batch.is_possibly_written()
+            && self.in_flight.iter().any(|other| other.batch.is_possibly_written() && is_before(other))
     }
 
     /// Goes on under other numbers, once nothing is in flight and nothing that waits may be in the log.
@@ -257,19 +258,21 @@ impl<P> SendQueue<P> {
         let is_numbered = batch.stamp.is_some();
         match attempt.meaning() {
             Meaning::Retry { written } => {
-                batch.possibly_written |= written == Written::Perhaps && !planted("retry_forgets_doubt");
+                if !planted("retry_forgets_doubt") {
+                    batch.written = batch.written.max(written);
+                }
                 if planted("retry_gets_new_sequence") {
                     batch.stamp = None;
                 }
                 self.retry(batch, now, unit_random)
             }
-            Meaning::AlreadyWritten if batch.possibly_written => {
+            Meaning::AlreadyWritten if batch.is_possibly_written() => {
                 self.note_acknowledged(&batch, now);
                 Verdict::AlreadyWritten(batch)
             }
             // Pieces of what may be in the log whole would not be recognised.
             Meaning::TooLarge
-                if batch.sealed.record_count() > 1 && !(is_numbered && batch.possibly_written) =>
+                if batch.sealed.record_count() > 1 && !(is_numbered && batch.is_possibly_written()) =>
             {
                 let sealed = batch.sealed.clone();
                 let at =
@@ -280,12 +283,12 @@ impl<P> SendQueue<P> {
             Meaning::OutOfOrder if is_numbered => self.handle_out_of_order(batch, now, unit_random),
             // If an earlier attempt was written, nobody can tell any more: it is not repeated. Otherwise the numbers are of no
             // use, and were not used (which is also what to think of a repetition of what certainly was not written).
-            Meaning::Forgotten | Meaning::AlreadyWritten if is_numbered && !batch.possibly_written => {
+            Meaning::Forgotten | Meaning::AlreadyWritten if is_numbered && !batch.is_possibly_written() => {
                 self.sequencing.drain();
                 self.retry(batch, now, unit_random)
             }
             Meaning::Fail { written } => {
-                batch.possibly_written |= written == Written::Perhaps;
+                batch.written = batch.written.max(written);
                 self.leave_gap(&batch);
                 Verdict::Fail(batch)
             }
@@ -305,12 +308,18 @@ impl<P> SendQueue<P> {
     fn handle_out_of_order(&mut self, mut batch: Batch<P>, now: Instant, unit_random: f64) -> Verdict<P> {
         let is_before = |other: &Batch<P>| other.first_record < batch.first_record;
         let is_coming = self.in_flight.iter().any(|other| is_before(&other.batch))
-            || self.waiting.iter().any(|other| is_before(other) && other.possibly_written);
-        if !is_coming {
-            batch.was_in_doubt |= batch.possibly_written;
-            batch.possibly_written = false;
+            || self.waiting.iter().any(|other| is_before(other) && other.is_possibly_written());
+        let is_first = !self.batches().any(is_before);
+        // While draining, a predecessor that waits gets other numbers.
+        let is_cut_off = is_first || self.sequencing.is_draining() && !is_coming;
+        if is_cut_off && batch.written == Written::NowOrLater {
+            self.leave_gap(&batch);
+            return Verdict::Fail(batch);
         }
-        if !self.batches().any(is_before) {
+        if !is_coming && batch.written == Written::Perhaps {
+            batch.written = Written::No;
+        }
+        if is_first {
             self.sequencing.drain();
         }
         self.retry(batch, now, unit_random)
@@ -369,7 +378,9 @@ impl<P> SendQueue<P> {
         while let Some(at) = self.in_flight.iter().position(|in_flight| is_late(&in_flight.batch)) {
             let in_flight = self.in_flight.remove(at).expect("the index was found above");
             let mut batch = in_flight.into_unanswered();
-            batch.possibly_written &= !planted("expiry_denies_what_is_in_flight");
+            if planted("expiry_denies_what_is_in_flight") {
+                batch.written = Written::No;
+            }
             expired.push(batch);
         }
         while let Some(at) = self.waiting.iter().position(is_late) {

@@ -15,7 +15,7 @@
 //! The epoch is bumped per partition and without asking anyone (KIP-360): brokers keep the state of a producer by partition, and
 //! accept the next epoch if it begins at sequence 0. A gap is a sequence number that was given and will not be used, or may not
 //! have been. In `Draining` only batches whose fate is unknown are sent, under the numbers that they have; a batch gets new
-//! numbers only when it is certain that it is not in the log.
+//! numbers only when it is certain that it is not in the log and does not come there any more.
 //!
 //! In `Introducing` one batch is in flight at a time: a partition that does not know the producer accepts any sequence number, so
 //! that the second batch could be written although the first one was refused, and the first one never (KAFKA-14359).

@@ -232,7 +232,7 @@ fn out_of_order_proves_nothing_while_a_predecessor_is_on_its_way() {
     setup.pass(Duration::from_secs(50));
     setup.push(1);
     for to_send in setup.send_all() {
-        setup.disconnect(to_send.name);
+        setup.refuse(to_send.name, ErrorCode::RequestTimedOut);
     }
     setup.pass(BACKOFF);
     let again = setup.send_all();
@@ -240,7 +240,7 @@ fn out_of_order_proves_nothing_while_a_predecessor_is_on_its_way() {
     setup.refuse(again[1].name, ErrorCode::OutOfOrderSequenceNumber);
     setup.pass(Duration::from_secs(70));
     assert_eq!(setup.queue.expire(setup.now).len(), 1);
-    // A request that was given up may have brought both into the log in the meantime.
+    // It may have come after the first.
     let last = setup.send();
     assert_eq!(numbers(last.stamp), (0, 2));
     setup.refuse(last.name, ErrorCode::OutOfOrderSequenceNumber);
@@ -249,15 +249,47 @@ fn out_of_order_proves_nothing_while_a_predecessor_is_on_its_way() {
 }
 
 #[test]
-fn a_batch_that_was_in_doubt_never_promises_not_to_be_in_the_log() {
+fn what_was_answered_is_disproved_by_the_lack_of_its_predecessor() {
+    let mut setup = Setup::introduced();
+    setup.push(1);
+    let sent = setup.send();
+    setup.refuse(sent.name, ErrorCode::RequestTimedOut);
+    setup.pass(BACKOFF);
+    let again = setup.send();
+    assert!(matches!(setup.refuse(again.name, ErrorCode::OutOfOrderSequenceNumber), Verdict::Retry));
+    setup.pass(Duration::from_secs(1_000));
+    let expired = setup.queue.expire(setup.now);
+    assert_eq!(expired.iter().map(Batch::is_possibly_written).collect::<Vec<_>>(), [false]);
+}
+
+#[test]
+fn what_was_not_answered_never_gets_other_numbers() {
     let mut setup = Setup::introduced();
     setup.push(1);
     // The network still has the first request, and the one before it.
     let again = setup.send_again();
-    assert!(matches!(setup.refuse(again.name, ErrorCode::OutOfOrderSequenceNumber), Verdict::Retry));
-    setup.pass(Duration::from_secs(1_000));
-    let expired = setup.queue.expire(setup.now);
-    assert_eq!(expired.iter().map(Batch::is_possibly_written).collect::<Vec<_>>(), [true]);
+    match setup.refuse(again.name, ErrorCode::OutOfOrderSequenceNumber) {
+        Verdict::Fail(batch) => assert!(batch.is_possibly_written()),
+        other => panic!("{other:?}"),
+    }
+    setup.push(1);
+    assert_eq!(numbers(setup.send().stamp), (1, 0));
+}
+
+#[test]
+fn what_was_not_answered_waits_for_the_predecessor_that_comes_again() {
+    let mut setup = Setup::introduced();
+    setup.push(2);
+    let sent = setup.send_all();
+    setup.refuse(sent[0].name, ErrorCode::NotEnoughReplicas);
+    setup.disconnect(sent[1].name);
+    setup.pass(BACKOFF);
+    let again = setup.send_all();
+    setup.refuse(again[0].name, ErrorCode::NotEnoughReplicas);
+    assert!(matches!(setup.refuse(again[1].name, ErrorCode::OutOfOrderSequenceNumber), Verdict::Retry));
+    setup.pass(BACKOFF);
+    let third: Vec<_> = setup.send_all().iter().map(|to_send| numbers(to_send.stamp)).collect();
+    assert_eq!(third, [(0, 1), (0, 2)]);
 }
 
 #[test]
