@@ -1,6 +1,7 @@
 //! Development commands: `cargo xtask <command>`.
 
 mod bench_broker;
+mod bench_micro;
 mod ci;
 mod codegen;
 mod deny;
@@ -20,6 +21,7 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = arguments.collect();
     let outcome = match command.as_str() {
         "bench-broker" => bench_broker::run(&arguments),
+        "bench-micro" => bench_micro::run(&arguments),
         "ci" => ci::run(&arguments),
         "codegen" => codegen::run(&arguments),
         "deny" => deny::run(&arguments),
@@ -29,7 +31,7 @@ fn main() -> ExitCode {
         "test" => test::run(&arguments),
         "tidy" => tidy::run(&arguments),
         _ => Err(format!(
-            "unknown command `{command}`; there are: bench-broker, ci, codegen, deny, features, no-c, sim, test, tidy"
+            "unknown command `{command}`; there are: bench-broker, bench-micro, ci, codegen, deny, features, no-c, sim, test, tidy"
         )
         .into()),
     };
