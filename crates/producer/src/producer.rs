@@ -14,7 +14,7 @@ use crate::error::{ConfigError, DeliveryErrorKind, FlushError, SendError};
 use crate::flush::flush;
 use crate::panics::supervised;
 use crate::record::Record;
-use crate::send::{Patience, send, wait_for_partitions};
+use crate::send::{Patience, Sending, wait_for_partitions};
 use crate::shared::Shared;
 use crate::tasks;
 use crate::topic::Topic;
@@ -67,15 +67,12 @@ impl Producer {
     ///
     /// # Cancel safety
     /// A `send` that is dropped before it completed has queued nothing.
-    pub async fn send(&self, record: Record<'_>) -> Result<Delivery, SendError> {
-        let shared = &self.inner.shared;
-        match shared.topic(record.topic) {
-            Some(topic) => send(shared, &topic, record).await,
-            None => {
-                let topic = shared.topic_or_insert(record.topic);
-                send(shared, &topic, record).await
-            }
-        }
+    #[inline]
+    pub fn send<'a>(
+        &'a self,
+        record: Record<'a>,
+    ) -> impl Future<Output = Result<Delivery, SendError>> + Send + 'a {
+        Sending::by_name(&self.inner.shared, record)
     }
 
     /// A handle for one topic, which saves looking the topic up with every record. Waits for the topic's metadata.
@@ -197,8 +194,12 @@ impl TopicProducer {
     ///
     /// # Cancel safety
     /// As [`Producer::send`].
-    pub async fn send(&self, record: Record<'_>) -> Result<Delivery, SendError> {
-        send(&self.producer.inner.shared, &self.topic, record).await
+    #[inline]
+    pub fn send<'a>(
+        &'a self,
+        record: Record<'a>,
+    ) -> impl Future<Output = Result<Delivery, SendError>> + Send + 'a {
+        Sending::to_topic(&self.producer.inner.shared, &self.topic, record)
     }
 
     /// The topic's name.

@@ -162,7 +162,7 @@ impl<'a> Record<'a> {
     }
 }
 
-impl Default for Record<'static> {
+impl Default for Record<'_> {
     fn default() -> Self {
         Self::new()
     }

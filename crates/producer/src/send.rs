@@ -1,5 +1,7 @@
 //! A record's way into its batch.
 
+mod sending;
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,9 +12,7 @@ use milena_records::{BatchBuilder, RecordParts};
 
 use crate::delivery::Delivery;
 use crate::error::SendError;
-use crate::interceptor::AddedHeaders;
 use crate::memory::Reservation;
-use crate::panics::call_user_code;
 use crate::partition::{Appended, NotAppended, Partition, PartitionState};
 use crate::partitioner::{Partitioning, PartitioningInput, Placement, TopicPartitions};
 use crate::record::Record;
@@ -21,26 +21,7 @@ use crate::sender::BrokerSender;
 use crate::shared::Shared;
 use crate::topic::Topic;
 
-/// Sends a record past the interceptors.
-pub(crate) async fn send(
-    shared: &Arc<Shared>,
-    topic: &Arc<Topic>,
-    record: Record<'_>,
-) -> Result<Delivery, SendError> {
-    if shared.config.interceptors.is_empty() {
-        return admit(shared, topic, &record).await;
-    }
-    // That of a topic's own handle comes without a name.
-    let record = record.for_topic(&topic.name);
-    let mut added = AddedHeaders::default();
-    for interceptor in &shared.config.interceptors {
-        call_user_code("an interceptor", || interceptor.on_send(&record, &mut added));
-    }
-    let record = added.extend(record);
-    let delivery = admit(shared, topic, &record).await?;
-    delivery.observe(&shared.config.interceptors);
-    Ok(delivery)
-}
+pub(crate) use sending::Sending;
 
 /// How long a send may still wait, counted from when it first has to (Kafka: `max.block.ms`).
 #[derive(Default)]
@@ -54,9 +35,39 @@ impl Patience {
     }
 }
 
-/// Chooses the partition and appends the record, once there is metadata and room.
-async fn admit(shared: &Arc<Shared>, topic: &Arc<Topic>, record: &Record<'_>) -> Result<Delivery, SendError> {
-    shared.check_open()?;
+/// How far a record came without waiting.
+enum Outcome {
+    Done(Result<Delivery, SendError>),
+    /// It has to wait; its partition may have been chosen.
+    MustWait(Option<Choice>),
+}
+
+/// Chooses the partition and appends the record, if there is metadata and room.
+#[inline]
+fn admit_at_once(shared: &Arc<Shared>, topic: &Arc<Topic>, record: &Record<'_>) -> Outcome {
+    if shared.backlog.is_crowded() || topic.partition_count() == 0 {
+        return Outcome::MustWait(None);
+    }
+    let parts = match checked_parts(shared, topic, record) {
+        Ok(parts) => parts,
+        Err(error) => return Outcome::Done(Err(error)),
+    };
+    let choice = choose(shared, topic, record);
+    let Some(partition) = topic.partition(choice.index()) else { return Outcome::MustWait(Some(choice)) };
+    match try_append(shared, topic, choice, partition, &parts, &mut None) {
+        Ok(delivery) => Outcome::Done(Ok(delivery)),
+        Err(NotAppended::Ended) => Outcome::Done(Err(shared.end_error())),
+        Err(NotAppended::NeedsMemory { .. }) => Outcome::MustWait(Some(choice)),
+    }
+}
+
+/// As [`admit_at_once`], once there is metadata and room. The partition is chosen unless it has been.
+async fn admit(
+    shared: &Arc<Shared>,
+    topic: &Arc<Topic>,
+    record: &Record<'_>,
+    choice: Option<Choice>,
+) -> Result<Delivery, SendError> {
     while planted("stalled_broker_stops_all")
         && shared.senders().iter().any(|it| !it.is_available(shared.env().now(), Duration::from_millis(300)))
     {
@@ -66,20 +77,10 @@ async fn admit(shared: &Arc<Shared>, topic: &Arc<Topic>, record: &Record<'_>) ->
     if shared.backlog.is_crowded() {
         tokio::task::yield_now().await;
     }
-    let timestamp_ms = match record.timestamp_ms {
-        None => shared.env().coarse_timestamp_ms(),
-        Some(timestamp_ms @ 0..) => timestamp_ms,
-        Some(timestamp_ms) => {
-            return Err(SendError::InvalidTimestamp { topic: topic.name.to_string(), timestamp_ms });
-        }
-    };
-    let parts = record.parts(timestamp_ms);
-    if may_be_too_large(shared, record) {
-        check_size(shared, topic, BatchBuilder::upper_bound(&parts))?;
-    }
+    let parts = checked_parts(shared, topic, record)?;
     let mut patience = Patience::default();
     wait_for_partitions(shared, topic, &mut patience).await?;
-    let choice = choose(shared, topic, record);
+    let choice = choice.unwrap_or_else(|| choose(shared, topic, record));
     let partition = match topic.partition(choice.index()) {
         Some(partition) => partition,
         None => wait_for_partition(shared, topic, choice.index(), &mut patience).await?,
@@ -99,6 +100,28 @@ async fn admit(shared: &Arc<Shared>, topic: &Arc<Topic>, record: &Record<'_>) ->
             }
         }
     }
+}
+
+/// The record with its timestamp, if it can be sent at all.
+#[inline]
+fn checked_parts<'a>(
+    shared: &Shared,
+    topic: &Topic,
+    record: &'a Record<'_>,
+) -> Result<RecordParts<'a>, SendError> {
+    shared.check_open()?;
+    let timestamp_ms = match record.timestamp_ms {
+        None => shared.env().coarse_timestamp_ms(),
+        Some(timestamp_ms @ 0..) => timestamp_ms,
+        Some(timestamp_ms) => {
+            return Err(SendError::InvalidTimestamp { topic: topic.name.to_string(), timestamp_ms });
+        }
+    };
+    let parts = record.parts(timestamp_ms);
+    if may_be_too_large(shared, record) {
+        check_size(shared, topic, BatchBuilder::upper_bound(&parts))?;
+    }
+    Ok(parts)
 }
 
 /// Appends the record if the budget allows it. A function of its own, so that no lock is held where `admit` may wait: `send` must be

@@ -14,6 +14,8 @@ use crate::senders::Senders;
 
 /// Deliveries held at once: many times what five batches in flight for each partition hold, so that they limit nothing.
 const DELIVERIES_MAX: usize = 100_000;
+/// How often those that are finished are looked at.
+const SETTLE_EVERY: usize = 256;
 
 pub(super) async fn run(
     args: &BenchArgs,
@@ -52,10 +54,13 @@ impl Load<'_> {
                 false => self.topic.send(record).await,
                 true => self.topic.send(record.headers(&event.headers())).await,
             };
+            self.pending.push_back(sent.map_err(Failure::operation)?);
+            if self.pending.len().is_multiple_of(SETTLE_EVERY) {
+                self.settle_finished()?;
+            }
             if self.pending.len() >= DELIVERIES_MAX {
                 self.settle_first().await?;
             }
-            self.pending.push_back(sent.map_err(Failure::operation)?);
             if number % PROGRESS_EVERY == 0 {
                 progress.advance(PROGRESS_EVERY);
             }
@@ -65,6 +70,15 @@ impl Load<'_> {
             self.settle_first().await?;
         }
         Ok(bytes)
+    }
+
+    /// Looks at what is finished, without waiting.
+    fn settle_finished(&mut self) -> Result<(), Failure> {
+        while let Some(result) = self.pending.front().and_then(Delivery::try_result) {
+            result.map_err(Failure::operation)?;
+            self.pending.pop_front();
+        }
+        Ok(())
     }
 
     async fn settle_first(&mut self) -> Result<(), Failure> {

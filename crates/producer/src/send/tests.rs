@@ -32,7 +32,7 @@ async fn a_keyed_send_whose_topic_comes_with_the_end_of_the_producer_is_refused(
     // Without its tasks: nobody else makes the partitions.
     let shared = Arc::new(Shared::new(client.clone(), ProducerConfig::default()));
     let topic = shared.topic_or_insert("t");
-    let mut sending = pin!(send(&shared, &topic, Record::to("t").key("k").value("x")));
+    let mut sending = pin!(Sending::to_topic(&shared, &topic, Record::to("t").key("k").value("x")));
     assert!(poll_fn(|cx| Poll::Ready(sending.as_mut().poll(cx).is_pending())).await);
     let until = env.deadline_after(Duration::from_secs(10));
     client.metadata().wait_for_topic("t", until).await.expect("the topic exists");
