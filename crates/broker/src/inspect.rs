@@ -13,6 +13,8 @@ pub struct LogView {
     pub log_start_offset: i64,
     /// Offset that the next record gets.
     pub log_end_offset: i64,
+    /// Offset as far as readers see: the log's end, unless too few replicas were in sync when records were written.
+    pub high_watermark: i64,
     /// Offset below which no transaction is open: as far as readers of committed records see.
     pub last_stable_offset: i64,
     /// Its batches, oldest first.
@@ -91,6 +93,7 @@ impl LogView {
         Self {
             log_start_offset: log.log_start_offset(),
             log_end_offset: log.log_end_offset(),
+            high_watermark: log.high_watermark(),
             last_stable_offset: log.last_stable_offset(),
             batches: log.batches().map(|batch| StoredBatch::of(log, batch)).collect(),
             producers: log.producers().iter().map(producer).collect(),

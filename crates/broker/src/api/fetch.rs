@@ -135,7 +135,7 @@ struct ReadOnce {
     bytes: usize,
     /// There is something to tell beside records.
     must_answer: bool,
-    /// The log end and leader epoch of each partition when it was read.
+    /// The high watermark and leader epoch of each partition when it was read.
     seen: Vec<Option<(i64, i32)>>,
 }
 
@@ -199,15 +199,15 @@ fn read_once(context: &RequestContext<'_>, targets: &[Target], limits: &Limits) 
                 let state = partition.lock();
                 let at_least_one = all.bytes == 0;
                 let answer = read_partition(context, &state, target.position, left, at_least_one, limits);
-                (answer, Some((state.log.log_end_offset(), state.leadership.leader_epoch)))
+                (answer, Some((state.log.high_watermark(), state.leadership.leader_epoch)))
             }
         };
         all.bytes += answer.records.as_ref().map_or(0, Records::len);
         all.must_answer |= !answer.error_code.is_ok() || answer.diverging_epoch.epoch != -1;
-        // Whoever asks beyond what is committed is answered at once (Java: `DelayedFetch.tryComplete`, case F).
-        all.must_answer |= limits.read_committed
-            && answer.error_code.is_ok()
-            && target.position.fetch_offset > answer.last_stable_offset;
+        // Whoever asks beyond what can be read is answered at once (Java: `DelayedFetch.tryComplete`, case F).
+        let end_offset =
+            if limits.read_committed { answer.last_stable_offset } else { answer.high_watermark };
+        all.must_answer |= answer.error_code.is_ok() && target.position.fetch_offset > end_offset;
         all.answers.push(PartitionData { partition_index: target.key.partition, ..answer });
         all.seen.push(seen);
     }
@@ -298,7 +298,7 @@ impl<'a> Waiting<'a> {
         for (target, seen) in targets.iter().zip(&read.seen) {
             let (Ok(partition), Some(seen)) = (&target.partition, seen) else { continue };
             let mut state = partition.lock();
-            if *seen != (state.log.log_end_offset(), state.leadership.leader_epoch) {
+            if *seen != (state.log.high_watermark(), state.leadership.leader_epoch) {
                 return None;
             }
             state.wait(waiting.fetch.clone());

@@ -16,6 +16,9 @@ use crate::state::{Partition, PartitionState, Topic};
 
 const READ_COMMITTED: i8 = 1;
 
+/// The first version that knows this error.
+const OFFSET_NOT_AVAILABLE_SINCE_VERSION: i16 = 5;
+
 /// The timestamps that stand for something else (Java: `ListOffsetsRequest`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Wanted {
@@ -71,6 +74,11 @@ impl Api for ListOffsetsRequest {
                     find(context, &partition, wanted, asked.current_leader_epoch, read_committed)
                 });
                 match found {
+                    Err(ErrorCode::OffsetNotAvailable)
+                        if context.version < OFFSET_NOT_AVAILABLE_SINCE_VERSION =>
+                    {
+                        failed(asked, ErrorCode::LeaderNotAvailable)
+                    }
                     Ok(found) => ListOffsetsPartitionResponse {
                         partition_index: asked.partition_index,
                         timestamp: found.timestamp,
@@ -124,6 +132,7 @@ fn find(
         leader_epoch: found.leader_epoch,
     };
     let found = match wanted {
+        Wanted::Latest if log.lags_behind_its_leader() => None,
         Wanted::Latest => Some(Found { timestamp: -1, offset: end, leader_epoch: leadership.leader_epoch }),
         Wanted::Earliest | Wanted::EarliestLocal => Some(Found {
             timestamp: -1,
@@ -140,7 +149,11 @@ fn find(
             .map(record)
             .filter(|found| found.offset < end),
     };
-    Ok(found.unwrap_or(NOTHING))
+    match found {
+        // A new leader that too few follow does not know yet what its log will be.
+        None if log.lags_behind_its_leader() => Err(ErrorCode::OffsetNotAvailable),
+        found => Ok(found.unwrap_or(NOTHING)),
+    }
 }
 
 fn failed(asked: &ListOffsetsPartition, error_code: ErrorCode) -> ListOffsetsPartitionResponse {

@@ -23,7 +23,8 @@ impl Faults {
         })
     }
 
-    /// Sets which replicas of a partition are in sync, for `min.insync.replicas`.
+    /// Sets which replicas of a partition are in sync, for `min.insync.replicas`. While there are fewer, `acks=all` is
+    /// refused, and what is written with less is not seen until there are enough.
     pub fn set_isr(&self, topic: &str, partition: i32, isr: &[NodeId]) -> bool {
         self.with(topic, partition, |partition| {
             partition.lock().change_leadership(|leadership| leadership.set_isr(isr));

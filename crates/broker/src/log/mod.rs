@@ -1,7 +1,7 @@
 //! The log of one partition: validation, storage, offsets, producers and leader epochs. Pure; it knows no runtime.
 //!
 //! Replication within one process is shared state: every replica sees the same log, and so the high watermark is its
-//! end.
+//! end, unless it is held back because too few of them are in sync.
 
 mod aborted;
 mod compaction;
@@ -45,6 +45,8 @@ pub(crate) struct PartitionLog {
     segments: VecDeque<Segment>,
     log_start_offset: i64,
     log_end_offset: i64,
+    /// Where the high watermark stays while too few replicas are in sync; otherwise it is the log's end.
+    held_watermark: Option<i64>,
     producers: ProducerStates,
     aborted: AbortedTransactions,
     leader_epochs: LeaderEpochs,
@@ -97,6 +99,7 @@ impl PartitionLog {
             segments: VecDeque::from([first]),
             log_start_offset: 0,
             log_end_offset: 0,
+            held_watermark: None,
             producers: ProducerStates::default(),
             aborted: AbortedTransactions::default(),
             leader_epochs: LeaderEpochs::default(),
@@ -120,15 +123,22 @@ impl PartitionLog {
         self.log_end_offset
     }
 
-    /// What every in-sync replica has: all of it, since they share this log.
+    /// What every in-sync replica has, when there were enough of them: all of it, since they share this log.
     pub(crate) fn high_watermark(&self) -> i64 {
-        self.log_end_offset
+        self.held_watermark.unwrap_or(self.log_end_offset)
     }
 
-    /// Below it no transaction is open.
+    /// Holds the high watermark where it is, or lets it follow the log's end; whether it has risen.
+    pub(crate) fn hold_watermark(&mut self, hold: bool) -> bool {
+        let before = self.high_watermark();
+        self.held_watermark = hold.then_some(before);
+        self.high_watermark() > before
+    }
+
+    /// Below it no transaction is open. (None has ended above the high watermark: markers need replicas in sync.)
     pub(crate) fn last_stable_offset(&self) -> i64 {
         match self.producers.first_open_offset() {
-            Some(first_offset) => first_offset.max(self.log_start_offset),
+            Some(first_offset) => first_offset.max(self.log_start_offset).min(self.high_watermark()),
             None => self.high_watermark(),
         }
     }
@@ -155,6 +165,11 @@ impl PartitionLog {
     #[cfg(test)]
     pub(crate) fn latest_leader_epoch(&self) -> Option<i32> {
         self.leader_epochs.latest().map(|latest| latest.leader_epoch)
+    }
+
+    /// Whether a leader begins above the high watermark, so that it cannot tell yet how far its log is valid.
+    pub(crate) fn lags_behind_its_leader(&self) -> bool {
+        self.leader_epochs.latest().is_some_and(|latest| latest.start_offset > self.high_watermark())
     }
 
     /// The epoch of the log's first record, if it is known.
@@ -242,7 +257,8 @@ impl PartitionLog {
         }
     }
 
-    /// Reads from `offset` on, within one segment (Java: `LocalLog.read`); see [`Segment::read`] for the limits.
+    /// Reads from `offset` on up to the high watermark, within one segment (Java: `LocalLog.read`); see
+    /// [`Segment::read`] for the limits.
     pub(crate) fn read(
         &self,
         offset: i64,
@@ -250,11 +266,13 @@ impl PartitionLog {
         whole_first: bool,
     ) -> Result<Vec<Bytes>, OutOfRange> {
         self.check_range(offset)?;
-        if offset == self.log_end_offset {
+        let end_offset = self.high_watermark();
+        if offset >= end_offset {
             return Ok(Vec::new());
         }
-        let read =
-            self.segments_from(offset).find_map(|segment| segment.read(offset, max_bytes, whole_first));
+        let read = self
+            .segments_from(offset)
+            .find_map(|segment| segment.read(offset, end_offset, max_bytes, whole_first));
         Ok(read.unwrap_or_default())
     }
 
@@ -333,10 +351,13 @@ impl PartitionLog {
         if !self.config.delete {
             return;
         }
+        let high_watermark = self.high_watermark();
         if let Some(retention_ms) = self.config.retention_ms {
             let expired =
                 |segment: &Segment| now_ms.saturating_sub(segment.retention_timestamp_ms()) > retention_ms;
-            let expired = self.segments.iter().take_while(|s| !s.is_empty() && expired(s)).count();
+            let committed = |segment: &Segment| segment.next_offset() <= high_watermark;
+            let expired =
+                self.segments.iter().take_while(|s| !s.is_empty() && committed(s) && expired(s)).count();
             self.drop_oldest(expired, now_ms);
         }
         if let Some(retention_bytes) = self.config.retention_bytes {
@@ -344,7 +365,7 @@ impl PartitionLog {
             let mut surplus = 0;
             for segment in &self.segments {
                 let size = segment.len() as u64;
-                if segment.is_empty() || excess < size {
+                if segment.is_empty() || segment.next_offset() > high_watermark || excess < size {
                     break;
                 }
                 excess -= size;
@@ -361,6 +382,7 @@ impl PartitionLog {
         }
         self.active().truncate(offset);
         self.log_end_offset = self.active().next_offset();
+        self.held_watermark = self.held_watermark.map(|held| held.min(self.log_end_offset));
         self.log_start_offset = self.log_start_offset.min(self.log_end_offset);
         self.first_dirty_offset = self.first_dirty_offset.min(self.log_end_offset);
         self.leader_epochs.truncate_from_end(self.log_end_offset);

@@ -116,16 +116,22 @@ impl Segment {
             || waited_ms > limits.segment_ms - self.roll_jitter_ms
     }
 
-    /// Reads from the batch that contains `offset` on, at most `max_bytes`: the end may cut a batch.
+    /// Reads from the batch that contains `offset` on up to the one that contains `end_offset`, at most `max_bytes`: the
+    /// end may cut a batch.
     ///
     /// With `whole_first` the first batch is read in full whatever `max_bytes` says; without it, nothing is read when
     /// that batch does not fit. `None`: all batches are before `offset`.
-    pub(crate) fn read(&self, offset: i64, max_bytes: usize, whole_first: bool) -> Option<Vec<Bytes>> {
-        Some(self.slices(self.locate(offset, i64::MAX, max_bytes, whole_first)?))
+    pub(crate) fn read(
+        &self,
+        offset: i64,
+        end_offset: i64,
+        max_bytes: usize,
+        whole_first: bool,
+    ) -> Option<Vec<Bytes>> {
+        Some(self.slices(self.locate(offset, end_offset, max_bytes, whole_first)?))
     }
 
-    /// The bytes that a read from `offset` on gives, as [`read`](Self::read), but none from the batch that contains
-    /// `end_offset` on.
+    /// The bytes that such a [`read`](Self::read) gives.
     pub(crate) fn locate(
         &self,
         offset: i64,

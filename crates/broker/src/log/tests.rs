@@ -50,6 +50,32 @@ fn appends_assign_offsets_and_the_leader_epoch() {
 }
 
 #[test]
+fn what_is_above_a_held_watermark_is_neither_read_nor_expires() {
+    let config = TopicConfig { retention_ms: Some(1), segment_bytes: 100, ..TopicConfig::defaults() };
+    let mut log = log_with(config);
+    append_singles(&mut log, 2);
+    assert!(!log.hold_watermark(true));
+    append_singles(&mut log, 2);
+    assert!(!log.hold_watermark(true), "it stays");
+    assert_eq!((log.high_watermark(), log.last_stable_offset(), log.log_end_offset()), (2, 2, 4));
+    assert_eq!(base_offsets(read(&log, 1, 1 << 20, false)), [1]);
+    assert!(read(&log, 3, 1 << 20, true).is_empty());
+    log.apply_retention(NOW + 1000);
+    assert_eq!((log.log_start_offset(), log.log_end_offset()), (2, 4));
+    assert!(log.hold_watermark(false));
+    assert_eq!(base_offsets(read(&log, 3, 1 << 20, false)), [3]);
+}
+
+#[test]
+fn a_held_watermark_falls_with_the_log() {
+    let mut log = three_batches();
+    log.hold_watermark(true);
+    append(&mut log, &TestBatch::at(&[NOW]));
+    log.truncate(2);
+    assert_eq!((log.high_watermark(), log.log_end_offset()), (2, 2));
+}
+
+#[test]
 fn a_read_begins_with_the_batch_that_contains_the_offset() {
     let log = three_batches();
     assert_eq!(base_offsets(read(&log, 3, 1 << 20, false)), [2, 5]);

@@ -107,6 +107,7 @@ impl Partition {
 
         let mut state = self.lock();
         state.check_leader(terms.node, terms.all_in_sync)?;
+        state.review_watermark();
         let log_start_offset = state.log.log_start_offset();
         let leader_epoch = state.leadership.leader_epoch;
         if planted("broker_acknowledges_before_it_writes") && state.leadership.isr.len() == 1 {
@@ -151,6 +152,7 @@ impl Partition {
             ProduceError::Deleted => ErrorCode::UnknownTopicOrPartition,
             ProduceError::NotLeader | ProduceError::Refused { .. } => ErrorCode::NotLeaderOrFollower,
         })?;
+        state.review_watermark();
         let leader_epoch = state.leadership.leader_epoch;
         let new_bytes = state
             .log
@@ -202,7 +204,8 @@ impl PartitionState {
         }
     }
 
-    /// Changes the leadership; a new leader epoch begins at the end of the log, and waiting fetches are answered.
+    /// Changes the leadership; a new leader epoch begins at the end of the log, and waiting fetches are answered. Where
+    /// enough replicas are in sync again, what was written meanwhile can be read.
     pub(crate) fn change_leadership<T>(&mut self, change: impl FnOnce(&mut Leadership) -> T) -> T {
         let before = self.leadership.leader_epoch;
         let result = change(&mut self.leadership);
@@ -210,7 +213,23 @@ impl PartitionState {
             self.log.begin_leader_epoch(self.leadership.leader_epoch);
             self.wake_all();
         }
+        self.review_watermark();
         result
+    }
+
+    /// Holds the high watermark while fewer replicas are in sync than `min.insync.replicas` says: what is written then
+    /// is not seen yet (Java: `Partition.maybeIncrementLeaderHW`; KIP-966). Without a leader nothing moves.
+    ///
+    /// As in Kafka, a changed `min.insync.replicas` is noticed with the next change of the ISR, or append.
+    fn review_watermark(&mut self) {
+        if self.leadership.leader.is_none() {
+            return;
+        }
+        let min_insync_replicas = self.log.config().min_insync_replicas;
+        let has_risen = self.log.hold_watermark(!self.leadership.has_min_isr(min_insync_replicas));
+        if has_risen {
+            self.waiting.iter().for_each(|fetch| fetch.look_again());
+        }
     }
 
     /// Marks the partition as gone and answers the fetches that wait for it.
@@ -234,7 +253,8 @@ impl PartitionState {
     }
 
     fn gained(&self, bytes: usize) {
-        if bytes > 0 {
+        let is_visible = self.log.high_watermark() == self.log.log_end_offset();
+        if bytes > 0 && is_visible {
             self.waiting.iter().for_each(|fetch| fetch.gained(bytes));
         }
     }

@@ -320,6 +320,25 @@ async fn too_few_in_sync_replicas_refuse_acks_all_only() {
 }
 
 #[tokio::test]
+async fn a_waiting_fetch_gets_what_was_written_when_enough_replicas_are_in_sync_again() {
+    let topic = TopicSpec::new("t").assignments([vec![1, 2, 3]]).config("min.insync.replicas", "2");
+    let cluster = Cluster::builder().nodes(3).topic(topic).start().await.expect("starts");
+    let (mut reader, mut writer) = (connect(&cluster, 1).await, connect(&cluster, 1).await);
+    cluster.faults().set_isr("t", 0, &[1]);
+    let correlation_id = reader.send(12, &fetch(0, -1).with_max_wait_ms(i32::MAX)).await;
+    eventually(&cluster, |cluster| cluster.requests(ApiKey::Fetch) == 1).await;
+    let leader_only = produce_request("t", 0, 1, BatchOf::records(1).bytes());
+    assert_eq!(outcome(&writer.call(9, &leader_only).await), "NONE");
+    let log = cluster.log("t", 0).expect("a log");
+    assert_eq!((log.high_watermark, log.last_stable_offset, log.log_end_offset), (0, 0, 1));
+    cluster.faults().set_isr("t", 0, &[1, 3]);
+    let answer = reader.receive::<FetchRequest>(12, correlation_id).await;
+    let partition = &answer.responses[0].partitions[0];
+    assert_eq!(partition.high_watermark, 1);
+    assert!(partition.records.as_ref().is_some_and(|records| !records.is_empty()));
+}
+
+#[tokio::test]
 async fn records_are_lost_at_an_unclean_election_and_the_epoch_tells_where() {
     let cluster = three_nodes().await;
     let mut client = connect(&cluster, 1).await;

@@ -1,69 +1,13 @@
 //! UnregisterBroker (KIP-730): a broker that the cluster forgets, whether it runs or not, until it is started again.
 //!
-//! It takes three nodes of which one goes, so there is no broker to share: the embedded one and the latest release do.
-
-use kafka_protocol::messages::create_topics_request::{CreatableReplicaAssignment, CreatableTopic};
-use kafka_protocol::messages::metadata_response::MetadataResponsePartition;
-use kafka_protocol::messages::{
-    BrokerId, CreateTopicsRequest, DescribeClusterRequest, MetadataRequest, UnregisterBrokerRequest,
-};
-use milena_broker::Cluster;
+use kafka_protocol::messages::{DescribeClusterRequest, MetadataRequest, UnregisterBrokerRequest};
 use milena_protocol::ErrorCode;
-use milena_testcontainers::KafkaCluster;
 
+use super::nodes::{self, Nodes, nodes_cases};
 use crate::support::*;
 
-/// Three nodes, whoever made them.
-enum Nodes {
-    Embedded(Cluster),
-    Real(KafkaCluster),
-}
-
-impl Nodes {
-    async fn connect(&self) -> Connection {
-        match self {
-            Self::Embedded(cluster) => Connection::open(&cluster.address(1).expect("the first")).await,
-            Self::Real(kafka) => {
-                let first = &kafka.nodes()[0];
-                Connection::open(&format!("{}:{}", first.host, first.port)).await
-            }
-        }
-    }
-
-    async fn kill(&self, node: i32) {
-        match self {
-            Self::Embedded(cluster) => cluster.faults().kill(node).await,
-            Self::Real(kafka) => kafka.kill(node).await.expect("killed"),
-        }
-    }
-
-    async fn start(&self, node: i32) {
-        match self {
-            Self::Embedded(cluster) => cluster.faults().restart(node).await.expect("started"),
-            Self::Real(kafka) => kafka.start_node(node).await.expect("started"),
-        }
-    }
-}
-
-mod embedded {
-    use milena_broker::Cluster;
-
-    #[tokio::test]
-    async fn brokers_that_are_unregistered_are_forgotten_until_they_come_back() {
-        let cluster = Cluster::builder().nodes(3).start().await.expect("starts");
-        super::brokers_that_are_unregistered_are_forgotten(super::Nodes::Embedded(cluster)).await;
-    }
-}
-
-mod real_kafka_control {
-    use milena_testcontainers::KafkaCluster;
-
-    #[tokio::test]
-    async fn brokers_that_are_unregistered_are_forgotten_until_they_come_back() {
-        let kafka =
-            KafkaCluster::builder().nodes(3).heap_mib(256).start().await.expect("a real Kafka starts");
-        super::brokers_that_are_unregistered_are_forgotten(super::Nodes::Real(kafka)).await;
-    }
+nodes_cases! {
+    brokers_that_are_unregistered_are_forgotten_until_they_come_back,
 }
 
 async fn unregister(connection: &mut Connection, node: i32) -> ErrorCode {
@@ -90,43 +34,22 @@ async fn registered(connection: &mut Connection) -> Vec<i32> {
     brokers
 }
 
-/// The topic's first partition; nothing as long as the node that is asked has not learnt of the topic.
-async fn partition(connection: &mut Connection, topic: &str) -> Option<MetadataResponsePartition> {
-    let metadata = connection.call(12, &metadata_of(topic)).await;
-    metadata.topics.into_iter().next()?.partitions.into_iter().next()
-}
-
-async fn until_in_sync(connection: &mut Connection, topic: &str, expected: &[BrokerId]) {
-    let in_sync =
-        async { while partition(connection, topic).await.is_none_or(|it| it.isr_nodes != *expected) {} };
-    tokio::time::timeout(PATIENCE, in_sync).await.expect("in sync in time");
-}
-
 async fn until(connection: &mut Connection, expected: &[i32]) {
     let known = async { while brokers(connection).await != expected {} };
     tokio::time::timeout(PATIENCE, known).await.expect("known in time");
 }
 
-async fn brokers_that_are_unregistered_are_forgotten(nodes: Nodes) {
-    let mut connection = nodes.connect().await;
+async fn brokers_that_are_unregistered_are_forgotten_until_they_come_back(nodes: &Nodes) {
+    let mut connection = nodes.connect(1).await;
     let topic = unique("unregistered");
-    let assignment = CreatableReplicaAssignment::default().with_broker_ids(vec![3.into(), 1.into()]);
-    let new = CreatableTopic::default()
-        .with_name(name(&topic))
-        .with_num_partitions(-1)
-        .with_replication_factor(-1)
-        .with_assignments(vec![assignment]);
-    let request = CreateTopicsRequest::default().with_topics(vec![new]).with_timeout_ms(10_000);
-    let created = connection.call(7, &request).await;
-    assert_eq!(created.topics[0].error_code, 0, "{:?}", created.topics[0].error_message);
-    until_in_sync(&mut connection, &topic, &[3.into(), 1.into()]).await;
+    nodes.create(&mut connection, &topic, &[3, 1], &[]).await;
     assert_eq!(unregister(&mut connection, 77).await, ErrorCode::BrokerIdNotRegistered);
 
     // One that runs: what it led is led by another, and nobody is told of it.
     assert_eq!(unregister(&mut connection, 3).await, ErrorCode::None);
     until(&mut connection, &[1, 2]).await;
     assert_eq!(registered(&mut connection).await, [1, 2]);
-    let left = partition(&mut connection, &topic).await.expect("the topic is known");
+    let left = nodes::partition(&mut connection, &topic).await.expect("the topic is known");
     assert_eq!(
         (left.leader_id.0, left.isr_nodes, left.offline_replicas),
         (1, vec![1.into()], vec![3.into()])
