@@ -121,12 +121,18 @@ impl Shared {
         state.unregister(node)
     }
 
-    /// Unfences a returned node: it is in sync at once, because the logs are shared.
-    pub(crate) fn node_back(&self, node: NodeId) {
+    /// Unfences a returned node: it is in sync at once, because the logs are shared. If it has crashed, and that was
+    /// noticed, others may have to lead what it was to lead.
+    pub(crate) fn node_back(&self, node: NodeId, has_crashed: bool) {
         let mut state = self.state_mut();
+        if has_crashed && !state.is_alive(node) {
+            for partition in state.partitions() {
+                state.lead(partition, |leadership, rules| leadership.node_crashed(node, rules));
+            }
+        }
         state.set_alive(node, true);
         for partition in state.partitions() {
-            partition.lock().change_leadership(|leadership| leadership.node_back(node));
+            state.lead(partition, |leadership, rules| leadership.node_back(node, rules));
             state.elect_uncleanly(partition);
         }
         state.reload_led();
@@ -179,7 +185,7 @@ impl Shared {
 fn lose(state: &mut ClusterState, node: NodeId) {
     state.set_alive(node, false);
     for partition in state.partitions() {
-        partition.lock().change_leadership(|leadership| leadership.node_lost(node));
+        state.lead(partition, |leadership, rules| leadership.node_lost(node, rules));
         state.elect_uncleanly(partition);
     }
     state.reload_led();

@@ -99,8 +99,9 @@ fn describe(partition: PartitionDescription) -> DescribeTopicPartitionsResponseP
         leader_epoch: partition.leader_epoch,
         replica_nodes: partition.replicas,
         isr_nodes: partition.isr,
-        eligible_leader_replicas: Some(Vec::new()),
-        last_known_elr: Some(Vec::new()),
+        eligible_leader_replicas: Some(partition.eligible),
+        // Kafka keeps the last leader there, and nobody else (`PartitionChangeBuilder.maybeUpdateLastKnownLeader`).
+        last_known_elr: Some(partition.last_leader.into_iter().collect()),
         offline_replicas: partition.offline,
         ..Default::default()
     }

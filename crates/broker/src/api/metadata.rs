@@ -169,7 +169,7 @@ fn found(context: &RequestContext<'_>, topic: TopicDescription) -> MetadataRespo
 }
 
 fn describe(context: &RequestContext<'_>, partition: PartitionDescription) -> MetadataResponsePartition {
-    let PartitionDescription { index, leader, leader_epoch, mut replicas, mut isr, offline } = partition;
+    let PartitionDescription { index, leader, leader_epoch, mut replicas, mut isr, offline, .. } = partition;
     let mut error_code = match leader {
         Some(_) => ErrorCode::None,
         None => ErrorCode::LeaderNotAvailable,

@@ -6,11 +6,13 @@ use tokio::net::TcpListener;
 
 use super::Faults;
 use crate::NodeId;
-use crate::node::Listener;
+use crate::node::{Exit, Listener};
 
 impl Faults {
     /// Kills a node: its connections are cut in the middle of what they were doing, it stops listening, it leaves
-    /// every ISR, and what it led is led by the next in-sync replica in a higher leader epoch.
+    /// every ISR, and what it led is led by the next in-sync replica in a higher leader epoch. What it had written may
+    /// be lost, as far as others can know: it does not lead again for having been in sync, unless it led last and nobody
+    /// else is left.
     ///
     /// A node that is down stays so.
     pub async fn kill(&self, node: NodeId) {
@@ -22,9 +24,7 @@ impl Faults {
     ///
     /// [`notice`](Self::notice) ends that.
     pub async fn kill_unnoticed(&self, node: NodeId) {
-        if let Some(node) = self.shared.node(node) {
-            node.stop().await;
-        }
+        self.take_down(node, Exit::Crash).await;
     }
 
     /// The controller notices that a node is dead: it leaves every ISR, and others lead.
@@ -36,7 +36,7 @@ impl Faults {
     /// Stops a node in order: first others lead, so that clients learn where to go; then it goes down.
     pub async fn stop(&self, node: NodeId) {
         self.notice(node);
-        self.kill_unnoticed(node).await;
+        self.take_down(node, Exit::InOrder).await;
     }
 
     /// Starts a node that is down, at the address that it had; it is in sync at once. One that runs is only let back into the cluster, if
@@ -46,6 +46,7 @@ impl Faults {
     /// When the port has been taken meanwhile.
     pub async fn restart(&self, node: NodeId) -> io::Result<()> {
         let Some(node) = self.shared.node(node) else { return Ok(()) };
+        let has_crashed = !node.is_running() && node.has_crashed();
         if !node.is_running() {
             let tcp = match self.has_tcp {
                 true => Some(TcpListener::bind(node.address).await?),
@@ -55,7 +56,7 @@ impl Faults {
             node.deaf.set(false);
             Listener::start(&self.shared, node, tcp);
         }
-        self.shared.node_back(node.id);
+        self.shared.node_back(node.id, has_crashed);
         self.shared.seen.changed();
         Ok(())
     }
@@ -92,6 +93,15 @@ impl Faults {
     pub fn expire_fetch_sessions(&self, node: NodeId) {
         if let Some(node) = self.shared.node(node) {
             crate::sync::lock(&node.sessions).clear();
+        }
+    }
+
+    async fn take_down(&self, node: NodeId, exit: Exit) {
+        if let Some(node) = self.shared.node(node)
+            && node.is_running()
+        {
+            node.note_exit(exit);
+            node.stop().await;
         }
     }
 

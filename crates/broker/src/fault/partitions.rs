@@ -6,29 +6,24 @@ use milena_protocol::Uuid;
 
 use super::Faults;
 use crate::NodeId;
-use crate::state::{NewTopic, Partition};
+use crate::state::{Leadership, NewTopic, Partition, Rules};
 
 impl Faults {
     /// Makes `node` the leader of a partition, in a higher leader epoch. False if there is no such partition.
     pub fn move_leader(&self, topic: &str, partition: i32, node: NodeId) -> bool {
-        self.with(topic, partition, |partition| {
-            partition.lock().change_leadership(|leadership| leadership.elect(node));
-        })
+        self.lead(topic, partition, |leadership, rules| leadership.elect(node, rules))
     }
 
-    /// Takes the leader from a partition; nobody leads until [`move_leader`](Self::move_leader).
+    /// Takes the leader from a partition; nobody leads until [`move_leader`](Self::move_leader), or until a node comes
+    /// back and the controller elects a leader.
     pub fn lose_leader(&self, topic: &str, partition: i32) -> bool {
-        self.with(topic, partition, |partition| {
-            partition.lock().change_leadership(|leadership| leadership.resign());
-        })
+        self.lead(topic, partition, |leadership, _| leadership.resign())
     }
 
     /// Sets which replicas of a partition are in sync, for `min.insync.replicas`. While there are fewer, `acks=all` is
     /// refused, and what is written with less is not seen until there are enough.
     pub fn set_isr(&self, topic: &str, partition: i32, isr: &[NodeId]) -> bool {
-        self.with(topic, partition, |partition| {
-            partition.lock().change_leadership(|leadership| leadership.set_isr(isr));
-        })
+        self.lead(topic, partition, |leadership, rules| leadership.set_isr(isr, rules))
     }
 
     /// Makes `node` the leader although it lacks the records from `offset` on: they are lost (an unclean election).
@@ -41,11 +36,8 @@ impl Faults {
         node: NodeId,
         offset: i64,
     ) -> bool {
-        self.with(topic, partition, |partition| {
-            let mut state = partition.lock();
-            state.log.truncate(offset);
-            state.change_leadership(|leadership| leadership.elect(node));
-        })
+        self.with(topic, partition, |partition| partition.lock().log.truncate(offset))
+            && self.lead(topic, partition, |leadership, rules| leadership.elect(node, rules))
     }
 
     /// Has a partition forget all idempotent producers, as when their state has expired.
@@ -113,6 +105,15 @@ impl Faults {
         drop(state);
         self.shared.forget_transactions_of(&old.name);
         created.ok().map(|created| created.id)
+    }
+
+    fn lead(&self, topic: &str, partition: i32, change: impl FnOnce(&mut Leadership, &Rules<'_>)) -> bool {
+        let state = self.shared.state();
+        let found = state.topic(topic).and_then(|topic| topic.partition(partition));
+        let is_found = found.map(|partition| state.lead(partition, change)).is_some();
+        drop(state);
+        self.shared.seen.changed();
+        is_found
     }
 
     fn with(&self, topic: &str, partition: i32, act: impl FnOnce(&Partition)) -> bool {

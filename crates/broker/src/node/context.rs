@@ -65,6 +65,8 @@ pub(crate) struct PartitionDescription {
     pub(crate) leader_epoch: i32,
     pub(crate) replicas: Vec<NodeId>,
     pub(crate) isr: Vec<NodeId>,
+    pub(crate) eligible: Vec<NodeId>,
+    pub(crate) last_leader: Option<NodeId>,
     pub(crate) offline: Vec<NodeId>,
 }
 
@@ -165,6 +167,8 @@ impl<'a> RequestContext<'a> {
                 offline: leadership.replicas.iter().copied().filter(|node| !is_alive(node)).collect(),
                 replicas: leadership.replicas,
                 isr: leadership.isr,
+                eligible: leadership.eligible,
+                last_leader: leadership.last_leader,
             };
             self.distort(&topic.name, &mut description);
             description

@@ -12,7 +12,7 @@ mod throttle;
 
 use std::net::SocketAddr;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -53,6 +53,17 @@ pub(crate) struct Node {
     running: Mutex<Option<Running>>,
     /// How often it has been started.
     starts: AtomicU32,
+    /// How it went down last.
+    has_crashed: AtomicBool,
+}
+
+/// How a node goes down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Exit {
+    /// What it had is safe.
+    InOrder,
+    /// Nobody knows what of it was written.
+    Crash,
 }
 
 /// What a running node consists of.
@@ -79,6 +90,7 @@ impl Node {
             rates: Mutex::new(Rates::new(settings.quota_windows)),
             running: Mutex::new(None),
             starts: AtomicU32::new(0),
+            has_crashed: AtomicBool::new(false),
         }
     }
 
@@ -89,6 +101,16 @@ impl Node {
     /// Which life this is, counted from 1; `None` while the node is down.
     pub(crate) fn incarnation(&self) -> Option<u32> {
         self.is_running().then(|| self.starts.load(Ordering::Acquire))
+    }
+
+    /// Notes how it is about to go down.
+    pub(crate) fn note_exit(&self, exit: Exit) {
+        self.has_crashed.store(exit == Exit::Crash, Ordering::Release);
+    }
+
+    /// Whether it crashed when it went down last.
+    pub(crate) fn has_crashed(&self) -> bool {
+        self.has_crashed.load(Ordering::Acquire)
     }
 
     /// Whether it does what other nodes ask of it.

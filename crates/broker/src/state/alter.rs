@@ -5,7 +5,7 @@ use std::sync::Arc;
 use milena_protocol::ErrorCode;
 
 use super::features::ELIGIBLE_LEADER_REPLICAS;
-use super::{AdminError, ClusterState, Topic, validate_topic_name};
+use super::{AdminError, ClusterState, Leadership, Topic, validate_topic_name};
 use crate::NodeId;
 use crate::config::{
     CLIENT_METRICS_KEYS, Kind, MIN_ISR, TopicConfig, Update, Values, broker_key, check_client_metrics,
@@ -103,6 +103,7 @@ impl ClusterState {
         alterations: &[Alteration],
         validate_only: bool,
     ) -> Result<(), AdminError> {
+        let min_isr = self.min_isr_of(resource);
         match resource {
             Resource::Topic(topic) => {
                 if topic.is_empty() {
@@ -157,7 +158,32 @@ impl ClusterState {
         if !validate_only {
             self.reload();
         }
+        if self.features.has_eligible_leaders() && self.min_isr_of(resource) != min_isr {
+            self.forget_eligible(resource);
+        }
         Ok(())
+    }
+
+    /// The `min.insync.replicas` that a resource has of its own.
+    fn min_isr_of(&self, resource: &Resource) -> Option<String> {
+        let values = match resource {
+            Resource::Topic(topic) => self.configs.topic_overrides(topic),
+            Resource::Broker(node) => self.configs.dynamic(*node),
+            Resource::Group(_) | Resource::ClientMetrics(_) => return None,
+        };
+        values.get(MIN_ISR).cloned()
+    }
+
+    /// Forgets who is eligible to lead what `min.insync.replicas` of this resource is about
+    /// (Java: `ConfigurationControlManager.createClearElrRecordsAsNeeded`).
+    fn forget_eligible(&self, resource: &Resource) {
+        let topics = self.topics().filter(|topic| match resource {
+            Resource::Topic(name) => topic.name == *name,
+            _ => true,
+        });
+        for partition in topics.flat_map(|topic| &topic.partitions) {
+            partition.lock().change_leadership(Leadership::forget_eligible);
+        }
     }
 
     fn broker_number(&self, name: &str) -> Option<i64> {

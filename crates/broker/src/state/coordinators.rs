@@ -160,7 +160,7 @@ mod tests {
         state.set_alive(first, false);
         assert_eq!(owner(&state, "group-1"), None);
         for partition in state.partitions() {
-            partition.lock().change_leadership(|leadership| leadership.node_lost(first));
+            state.lead(partition, |leadership, rules| leadership.node_lost(first, rules));
         }
         assert!(owner(&state, "group-1").is_some_and(|node| node != first));
     }

@@ -29,7 +29,7 @@ pub(crate) const TRANSACTION_VERSION: &str = "transaction.version";
 /// Offers the new consumer protocol (KIP-848).
 pub(crate) const GROUP_VERSION: &str = "group.version";
 
-/// Sets how many replicas must be in sync for the cluster as a whole (KIP-966).
+/// Keeps who may lead although too few are in sync, and sets how many must be for the cluster as a whole (KIP-966).
 pub(crate) const ELIGIBLE_LEADER_REPLICAS: &str = "eligible.leader.replicas.version";
 
 /// All features, in alphabetical order, with the levels of a new cluster of Kafka 4.3.
@@ -79,7 +79,8 @@ impl Features {
         self.levels.get(name).copied().unwrap_or(0)
     }
 
-    /// Whether `min.insync.replicas` is the cluster's, and no broker has one of its own.
+    /// Whether replicas can be eligible to lead; then `min.insync.replicas` is the cluster's, and no broker has one of
+    /// its own.
     pub(crate) fn has_eligible_leaders(&self) -> bool {
         self.level(ELIGIBLE_LEADER_REPLICAS) > 0
     }

@@ -26,7 +26,7 @@ pub(crate) use features::{
     ELIGIBLE_LEADER_REPLICAS, FEATURES, FeatureUpdate, Features, GROUP_VERSION, TRANSACTION_VERSION,
     UpgradeType,
 };
-pub(crate) use leadership::Leadership;
+pub(crate) use leadership::{Leadership, Rules};
 pub(crate) use partition::{Partition, PartitionState, ProduceError, ProduceTerms, Produced};
 use quotas::ClientQuotas;
 pub(crate) use quotas::{QuotaEntity, QuotaFilter};
@@ -168,7 +168,7 @@ impl ClusterState {
         was_registered
     }
 
-    fn is_alive(&self, node: NodeId) -> bool {
+    pub(crate) fn is_alive(&self, node: NodeId) -> bool {
         self.nodes.get(&node).is_some_and(|info| info.alive)
     }
 

@@ -2,7 +2,7 @@
 
 use milena_protocol::ErrorCode;
 
-use super::{AdminError, ClusterState, Partition};
+use super::{AdminError, ClusterState, Leadership, Partition, Rules};
 use crate::NodeId;
 
 /// Which replica is to lead.
@@ -15,6 +15,22 @@ pub(crate) enum Election {
 }
 
 impl ClusterState {
+    /// Changes who leads a partition, by the rules for it.
+    pub(crate) fn lead<T>(
+        &self,
+        partition: &Partition,
+        change: impl FnOnce(&mut Leadership, &Rules<'_>) -> T,
+    ) -> T {
+        let mut state = partition.lock();
+        let config = state.log.config().clone();
+        let rules = Rules {
+            is_alive: &|node| self.is_alive(node),
+            eligible_below: self.features.has_eligible_leaders().then_some(config.min_insync_replicas),
+            allows_unclean: config.unclean_leader_election,
+        };
+        state.change_leadership(|leadership| change(leadership, &rules))
+    }
+
     /// Has another replica lead a partition.
     pub(crate) fn elect_leader(&self, topic: &str, index: i32, election: Election) -> Result<(), AdminError> {
         let unknown = |message: String| AdminError::new(ErrorCode::UnknownTopicOrPartition, message);
@@ -22,42 +38,34 @@ impl ClusterState {
         let partition =
             found.partition(index).ok_or_else(|| unknown(format!("No such partition as {topic}-{index}")))?;
         let refused = |code: ErrorCode| Err(AdminError::new(code, code.description()));
-        let mut state = partition.lock();
-        let leadership = &state.leadership;
-        match election {
+        self.lead(partition, |leadership, rules| match election {
             Election::Preferred => {
                 let preferred = leadership.replicas.first().copied();
-                match preferred {
-                    _ if leadership.leader.is_some() && leadership.leader == preferred => {
-                        refused(ErrorCode::ElectionNotNeeded)
-                    }
-                    Some(node) if self.is_alive(node) && leadership.isr.contains(&node) => {
-                        state.change_leadership(|leadership| leadership.elect(node));
-                        Ok(())
-                    }
-                    _ => refused(ErrorCode::PreferredLeaderNotAvailable),
+                if leadership.leader.is_some() && leadership.leader == preferred {
+                    return refused(ErrorCode::ElectionNotNeeded);
+                }
+                match leadership.elect_preferred(&Rules { allows_unclean: false, ..*rules }) {
+                    true => Ok(()),
+                    false => refused(ErrorCode::PreferredLeaderNotAvailable),
                 }
             }
             Election::Unclean if leadership.leader.is_some() => refused(ErrorCode::ElectionNotNeeded),
-            Election::Unclean => match self.first_alive(&leadership.replicas) {
-                Some(node) => {
-                    state.change_leadership(|leadership| leadership.elect_uncleanly(node));
-                    Ok(())
+            Election::Unclean => {
+                match leadership.elect_if_possible(&Rules { allows_unclean: true, ..*rules }) {
+                    true => Ok(()),
+                    false => refused(ErrorCode::EligibleLeadersNotAvailable),
                 }
-                None => refused(ErrorCode::EligibleLeadersNotAvailable),
-            },
-        }
+            }
+        })
     }
 
     /// Elects a leader out of sync, where nobody leads and the topic allows that.
     pub(crate) fn elect_uncleanly(&self, partition: &Partition) {
-        let mut state = partition.lock();
-        if state.leadership.leader.is_none()
-            && state.log.config().unclean_leader_election
-            && let Some(node) = self.first_alive(&state.leadership.replicas)
-        {
-            state.change_leadership(|leadership| leadership.elect_uncleanly(node));
-        }
+        self.lead(partition, |leadership, rules| {
+            if rules.allows_unclean && leadership.leader.is_none() {
+                leadership.elect_if_possible(rules);
+            }
+        });
     }
 
     /// Moves a partition to other replicas; without any, cancels a reassignment, which is never under way.
@@ -79,18 +87,13 @@ impl ClusterState {
             return Err(AdminError::new(code, code.description()));
         };
         self.check_assignment(index, replicas, None)?;
-        let mut state = partition.lock();
-        let (before, after) = (state.leadership.replicas.len(), replicas.len());
+        let (before, after) = (partition.lock().leadership.replicas.len(), replicas.len());
         if !may_change_factor && before != after {
             let message =
                 format!("the replication factor may not change, and it would from {before} to {after}");
             return Err(AdminError::new(ErrorCode::InvalidReplicationFactor, message));
         }
-        state.change_leadership(|leadership| leadership.reassign(replicas, |node| self.is_alive(node)));
+        self.lead(partition, |leadership, rules| leadership.reassign(replicas, rules));
         Ok(())
-    }
-
-    fn first_alive(&self, replicas: &[NodeId]) -> Option<NodeId> {
-        replicas.iter().copied().find(|node| self.is_alive(*node))
     }
 }

@@ -182,7 +182,7 @@ async fn a_restarted_node_is_back_at_its_port_and_in_sync_but_does_not_lead() {
     let described = metadata(&mut client).await;
     let partition = &described.topics[0].partitions[0];
     assert_eq!((partition.leader_id.0, partition.leader_epoch), (2, 1));
-    assert_eq!(partition.isr_nodes, [1, 2, 3]);
+    assert_eq!(partition.isr_nodes, [2, 3, 1]);
     assert_eq!(outcome(&client.call(9, &produce()).await), "NOT_LEADER_OR_FOLLOWER");
 }
 

@@ -71,6 +71,7 @@ mod compaction;
 mod configs;
 mod consumer_group_offsets;
 mod consumer_groups;
+mod eligible_leaders;
 mod fetch;
 mod group_admin;
 mod group_client;
