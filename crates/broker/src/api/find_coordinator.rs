@@ -4,6 +4,7 @@ use milena_protocol::messages::find_coordinator_response::Coordinator;
 use milena_protocol::messages::{FindCoordinatorRequest, FindCoordinatorResponse};
 use milena_protocol::{ByteStr, ErrorCode};
 
+use super::throttled::Throttled;
 use super::{Api, message};
 use crate::node::{Reply, RequestContext};
 use crate::state::InternalTopic;
@@ -13,9 +14,14 @@ const BATCHES_SINCE_VERSION: i16 = 4;
 
 const GROUP: i8 = 0;
 const TRANSACTION: i8 = 1;
+/// A share group's, of which there are none yet.
+const SHARE: i8 = 2;
 
 impl Api for FindCoordinatorRequest {
     async fn handle(self, context: &RequestContext<'_>) -> Reply<FindCoordinatorResponse> {
+        if !matches!(self.key_type, GROUP | TRANSACTION | SHARE) {
+            return self.refuse(context, ErrorCode::InvalidRequest);
+        }
         if context.version >= BATCHES_SINCE_VERSION {
             let coordinators =
                 self.coordinator_keys.iter().map(|key| coordinator(context, self.key_type, key));
@@ -38,7 +44,8 @@ impl Api for FindCoordinatorRequest {
 
     fn refuse(self, context: &RequestContext<'_>, error_code: ErrorCode) -> Reply<FindCoordinatorResponse> {
         if context.version >= BATCHES_SINCE_VERSION {
-            let coordinators = self.coordinator_keys.into_iter().map(|key| nobody(key, error_code));
+            let refused = |key| Coordinator { error_message: message(error_code), ..nobody(key, error_code) };
+            let coordinators = self.coordinator_keys.into_iter().map(refused);
             return FindCoordinatorResponse { coordinators: coordinators.collect(), ..Default::default() }
                 .into();
         }
@@ -80,13 +87,20 @@ fn coordinator(context: &RequestContext<'_>, key_type: i8, key: &ByteStr) -> Coo
     }
 }
 
+/// Unlike a request that is refused as a whole, a key that is has no message.
 fn nobody(key: ByteStr, error_code: ErrorCode) -> Coordinator {
-    Coordinator {
-        key,
-        node_id: -1,
-        port: -1,
-        error_code,
-        error_message: message(error_code),
-        ..Default::default()
+    Coordinator { key, node_id: -1, port: -1, error_code, ..Default::default() }
+}
+
+impl Throttled for FindCoordinatorResponse {
+    /// A request that is refused is not told (Java: `FindCoordinatorRequest.getErrorResponse`), although its client is
+    /// muted like any other.
+    fn set_throttle_time_ms(&mut self, throttle_time_ms: i32) {
+        let is_refused = |key: &Coordinator| {
+            !key.error_code.is_ok() && key.error_message.as_ref().is_some_and(|message| !message.is_empty())
+        };
+        if self.error_code.is_ok() && !self.coordinators.iter().any(is_refused) {
+            self.throttle_time_ms = throttle_time_ms;
+        }
     }
 }

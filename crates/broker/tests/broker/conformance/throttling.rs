@@ -291,6 +291,28 @@ async fn requests_that_take_too_much_time_are_paid_for_whatever_they_ask(broker:
     for (api, throttle_time_ms) in throttle_times {
         assert_eq!(throttle_time_ms, 1000, "{api}");
     }
+    // A question for a coordinator that is refused is not told so, unless it is about one of several keys.
+    let find = async |version: i16, key_type: i8| {
+        let request = FindCoordinatorRequest::default().with_key_type(key_type);
+        let request = match version {
+            4.. => request.with_coordinator_keys(vec![text("any")]),
+            _ => request.with_key(text("any")),
+        };
+        let mut connection = connect().await;
+        let asked = Instant::now();
+        let response = connection.call(version, &request).await;
+        let error = response.coordinators.first().map_or(response.error_code, |key| key.error_code);
+        assert_eq!(ErrorCode::from(error), ErrorCode::InvalidRequest, "version {version}");
+        assert_not_heard(&mut connection, asked, 1000).await;
+        response.throttle_time_ms
+    };
+    for version in broker.versions(ApiKey::FindCoordinator, 1..=6) {
+        assert_eq!(find(version, 9).await, 0, "version {version}");
+    }
+    for version in [3, 4] {
+        let expected = if version < 4 { 0 } else { 1000 };
+        assert_eq!(find(version, 2).await, expected, "version {version}");
+    }
     let (fetched, _) = fetch(&mut connect().await, 12, &topic, |request| request).await;
     assert_eq!((fetched.throttle_time_ms, fetched.responses.len()), (1000, 0));
 
