@@ -141,6 +141,8 @@ impl ClusterState {
                 check_group_overrides(&values, |name| self.broker_number(name))
                     .map_err(|message| AdminError::new(ErrorCode::InvalidConfig, message))?;
                 if !validate_only {
+                    let before = bytes_of(group, self.configs.group_overrides(group));
+                    self.configs_room.replace(before, bytes_of(group, &values))?;
                     self.configs.set_group_overrides(group, values);
                 }
             }
@@ -151,11 +153,14 @@ impl ClusterState {
                 }
                 check_client_metrics(&values).map_err(|(code, message)| AdminError::new(code, message))?;
                 if !validate_only {
+                    let before = bytes_of(subscription, self.configs.client_metrics(subscription));
+                    self.configs_room.replace(before, bytes_of(subscription, &values))?;
                     self.configs.set_client_metrics(subscription, values);
                 }
             }
         }
-        if !validate_only {
+        // What groups and subscriptions have of their own is read when it is needed.
+        if !validate_only && matches!(resource, Resource::Topic(_) | Resource::Broker(_)) {
             self.reload();
         }
         if self.features.has_eligible_leaders() && self.min_isr_of(resource) != min_isr {
@@ -262,6 +267,12 @@ fn apply(resource: &Resource, values: &mut Values, change: &Alteration) -> Resul
         return Err(AdminError::new(ErrorCode::InvalidConfig, message));
     }
     Ok(())
+}
+
+/// What the values of a resource take, if it has any.
+fn bytes_of(resource: &str, values: &Values) -> Option<usize> {
+    let taken = values.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
+    (!values.is_empty()).then_some(resource.len() + taken)
 }
 
 fn check_alterations(alterations: &[Alteration]) -> Result<(), AdminError> {

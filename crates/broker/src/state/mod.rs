@@ -41,6 +41,7 @@ use crate::NodeId;
 use crate::config::{BrokerSettings, Configs};
 use crate::rng::Rng;
 use placement::Place;
+use room::Room;
 
 /// The state that all nodes share.
 #[derive(Debug)]
@@ -52,6 +53,8 @@ pub(crate) struct ClusterState {
     topics: BTreeMap<ByteStr, Arc<Topic>>,
     names: BTreeMap<Uuid, ByteStr>,
     configs: Configs,
+    /// For configuration of what need not be there: groups, subscriptions to metrics.
+    configs_room: Room,
     settings: Arc<BrokerSettings>,
     features: Features,
     acls: Acls,
@@ -121,6 +124,7 @@ impl ClusterState {
             names: BTreeMap::new(),
             settings: Arc::new(configs.broker_settings(only_node)),
             configs,
+            configs_room: Room::default(),
             features,
             acls: Acls::default(),
             scram_credentials: ScramCredentials::default(),

@@ -1,4 +1,5 @@
-//! How much is kept of what clients hand in for good: access control lists, credentials, quotas.
+//! How much is kept of what clients hand in for good: access control lists, credentials, quotas, configuration of what
+//! need not be there.
 
 use milena_protocol::ErrorCode;
 
@@ -38,6 +39,19 @@ impl Room {
             return Err(AdminError::new(ErrorCode::PolicyViolation, message));
         }
         (self.entries, self.bytes) = (entries, bytes);
+        Ok(())
+    }
+
+    /// Counts what an entry of so many bytes becomes; `None` is one that is not there.
+    ///
+    /// # Errors
+    /// As [`take`](Self::take).
+    pub(super) fn replace(&mut self, before: Option<usize>, after: Option<usize>) -> Result<(), AdminError> {
+        match (before, after) {
+            (before, Some(bytes)) => self.take_instead_of(before, bytes)?,
+            (Some(bytes), None) => self.give_back(bytes),
+            (None, None) => {}
+        }
         Ok(())
     }
 

@@ -120,3 +120,22 @@ fn producer_ids_are_never_given_twice() {
     let ids: std::collections::BTreeSet<_> = (0..100).map(|_| state.new_producer_id()).collect();
     assert_eq!(ids.len(), 100);
 }
+
+#[test]
+fn there_is_room_for_the_configuration_of_so_many_groups_and_again_after_one_has_none() {
+    let mut state = state();
+    let mut alter = |group: String, value: Option<&str>| {
+        let name = "consumer.session.timeout.ms".to_owned();
+        let operation = if value.is_some() { AlterOperation::Set } else { AlterOperation::Delete };
+        let alteration = Alteration { name, value: value.map(str::to_owned), operation };
+        let altered = state.alter_incrementally(&Resource::Group(group), &[alteration], false);
+        altered.map_err(|error| error.code)
+    };
+    for number in 0..room::ENTRIES_MAX {
+        assert_eq!(alter(format!("group-{number}"), Some("45000")), Ok(()));
+    }
+    assert_eq!(alter("one-more".to_owned(), Some("45000")), Err(ErrorCode::PolicyViolation));
+    assert_eq!(alter("group-7".to_owned(), Some("50000")), Ok(()), "one that is there");
+    assert_eq!(alter("group-7".to_owned(), None), Ok(()));
+    assert_eq!(alter("one-more".to_owned(), Some("45000")), Ok(()));
+}

@@ -4,13 +4,17 @@ use bytes::Buf;
 use milena_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use milena_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use milena_protocol::messages::write_txn_markers_request::{WritableTxnMarker, WritableTxnMarkerTopic};
-use milena_protocol::messages::{FetchRequest, ListOffsetsRequest, WriteTxnMarkersRequest};
+use milena_protocol::messages::{
+    AddRaftVoterRequest, DescribeLogDirsRequest, FetchRequest, ListOffsetsRequest, WriteTxnMarkersRequest,
+};
 use milena_protocol::{ApiKey, ErrorCode, Request, Uuid, decode_response, encode_request};
 
 use crate::support::*;
 use crate::transactional::*;
 
 cases! {
+    add_raft_voter_1,
+    describe_log_dirs_5,
     fetch_18,
     list_offsets_11,
     write_txn_markers_2,
@@ -23,6 +27,44 @@ pub(super) async fn call<R: Request>(connection: &mut Connection, version: i16, 
     let (correlation_id, response) = decode_response::<R>(answer, version).expect("decodes");
     assert_eq!(correlation_id, 77);
     response
+}
+
+/// It can be answered before the new voter is committed.
+async fn add_raft_voter_1(broker: &Broker) {
+    if !broker.offers(ApiKey::AddRaftVoter, 1) {
+        return;
+    }
+    let mut connection = broker.connect().await;
+    for ack_when_committed in [true, false] {
+        let request = AddRaftVoterRequest {
+            cluster_id: Some("other".into()),
+            timeout_ms: 1000,
+            ack_when_committed,
+            ..Default::default()
+        };
+        let response = call(&mut connection, 1, &request).await;
+        assert_eq!(response.error_code, ErrorCode::InconsistentClusterId);
+    }
+}
+
+/// It tells which directories are cordoned.
+async fn describe_log_dirs_5(broker: &Broker) {
+    if !broker.offers(ApiKey::DescribeLogDirs, 5) {
+        return;
+    }
+    let mut connection = broker.connect().await;
+    let topic = unique("newest-dirs");
+    connection.create_topic(&topic, &[]).await;
+    let batch = BatchOf::records(2).bytes();
+    connection.produce(9, &topic, batch.clone()).await;
+    let request = DescribeLogDirsRequest { topics: None, ..Default::default() };
+    let response = call(&mut connection, 5, &request).await;
+    assert_eq!((response.error_code, response.results.len()), (ErrorCode::None, 1));
+    let directory = &response.results[0];
+    assert_eq!((directory.error_code, directory.is_cordoned), (ErrorCode::None, false));
+    let described = directory.topics.iter().find(|described| described.name == topic).expect("the topic");
+    assert_eq!(described.partitions[0].partition_size, batch.len() as i64);
+    assert!(!described.partitions[0].is_future_key);
 }
 
 async fn fetch_18(broker: &Broker) {
