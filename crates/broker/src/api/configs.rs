@@ -11,7 +11,7 @@ use milena_protocol::{ByteStr, ErrorCode};
 use super::{Api, message};
 use crate::NodeId;
 use crate::node::{Reply, RequestContext};
-use crate::state::{AdminError, AlterOperation, Alteration, Resource};
+use crate::state::{AdminError, AlterOperation, Alteration, Resource, check_alterations};
 
 /// Types of resources (Java: `ConfigResource.Type`).
 pub(super) const TOPIC: i8 = 2;
@@ -33,6 +33,9 @@ impl Api for IncrementalAlterConfigsRequest {
                 })
             });
             let altered = once(&repeated, asked.resource_type, &asked.resource_name).and_then(|()| {
+                if asked.resource_type == BROKER_LOGGER {
+                    return alter_loggers(context.node.id, &asked.resource_name, alterations.collect());
+                }
                 let resource = resource(context, asked.resource_type, &asked.resource_name)?;
                 let alterations = alterations.collect::<Result<Vec<_>, AdminError>>()?;
                 context.shared.state_mut().alter_incrementally(&resource, &alterations, self.validate_only)
@@ -130,6 +133,28 @@ fn resource(context: &RequestContext<'_>, kind: i8, name: &str) -> Result<Resour
         GROUP => Ok(Resource::Group(name.to_owned())),
         CLIENT_METRICS => Ok(Resource::ClientMetrics(name.to_owned())),
         _ => Err(AdminError::new(ErrorCode::InvalidRequest, format!("unknown resource type {kind}"))),
+    }
+}
+
+/// Checks what is asked of loggers, of which there are none: the application that holds the cluster has them, as where
+/// Kafka finds no logging that it can change (Java: `RuntimeLoggerManager`, `NoOpController`).
+fn alter_loggers(
+    this: NodeId,
+    name: &str,
+    alterations: Result<Vec<Alteration>, AdminError>,
+) -> Result<(), AdminError> {
+    let invalid = |message: String| Err(AdminError::new(ErrorCode::InvalidRequest, message));
+    let alterations = alterations?;
+    check_alterations(&alterations)?;
+    if broker_named(this, name)?.is_none() {
+        return invalid("loggers are those of a broker: give its id".to_owned());
+    }
+    match alterations.first() {
+        None => Ok(()),
+        Some(Alteration { name, operation: AlterOperation::Set | AlterOperation::Delete, .. }) => {
+            Err(AdminError::new(ErrorCode::InvalidConfig, format!("there is no logger {name}")))
+        }
+        Some(Alteration { name, .. }) => invalid(format!("{name}: a level is set or deleted")),
     }
 }
 

@@ -1,5 +1,7 @@
 //! DescribeConfigs (KIP-133, 226, 569; Java: `ConfigHelper`).
 
+use std::borrow::Cow;
+
 use milena_protocol::messages::describe_configs_request::DescribeConfigsResource;
 use milena_protocol::messages::describe_configs_response::{
     DescribeConfigsResourceResult, DescribeConfigsResult, DescribeConfigsSynonym,
@@ -16,6 +18,9 @@ use crate::config::{
 };
 use crate::node::{Reply, RequestContext};
 use crate::state::{AdminError, ClusterState, validate_topic_name};
+
+/// The type of a key that nobody knows.
+const UNKNOWN_TYPE: i8 = 0;
 
 impl Api for DescribeConfigsRequest {
     async fn handle(self, context: &RequestContext<'_>) -> Reply<DescribeConfigsResponse> {
@@ -51,16 +56,18 @@ impl Api for DescribeConfigsRequest {
 
 /// A key with its value and where that comes from.
 struct Entry {
-    name: &'static str,
+    name: Cow<'static, str>,
     value: Option<String>,
     layers: Vec<Layer>,
     read_only: bool,
-    kind: Kind,
+    /// `None` where nobody knows the key.
+    kind: Option<Kind>,
 }
 
 impl Entry {
     fn is_sensitive(&self) -> bool {
-        self.kind == Kind::Password
+        // What may be a password is taken for one (Java: `KafkaConfig.maybeSensitive`).
+        self.kind.is_none_or(|kind| kind == Kind::Password)
     }
 }
 
@@ -71,18 +78,18 @@ trait Asked {
 impl Asked for DescribeConfigsRequest {
     fn result(&self, resource: &DescribeConfigsResource, entries: Vec<Entry>) -> DescribeConfigsResult {
         let asked = resource.configuration_keys.as_deref().unwrap_or_default();
-        let is_wanted = |entry: &Entry| asked.is_empty() || asked.iter().any(|name| *name == entry.name);
+        let is_wanted = |entry: &Entry| asked.is_empty() || asked.iter().any(|name| **name == *entry.name);
         let describe = |entry: Entry| {
             let is_sensitive = entry.is_sensitive();
             let told = |value: String| (!is_sensitive).then(|| ByteStr::from(value));
             let synonym = |layer: &Layer| DescribeConfigsSynonym {
-                name: ByteStr::from_static(layer.name),
+                name: told_name(&layer.name),
                 value: told(layer.value.clone()),
                 source: layer.source as i8,
                 ..Default::default()
             };
             DescribeConfigsResourceResult {
-                name: ByteStr::from_static(entry.name),
+                name: told_name(&entry.name),
                 value: entry.value.and_then(told),
                 read_only: entry.read_only,
                 config_source: entry.layers.first().map_or(Source::Default, |layer| layer.source) as i8,
@@ -91,10 +98,11 @@ impl Asked for DescribeConfigsRequest {
                     true => entry.layers.iter().map(synonym).collect(),
                     false => Vec::new(),
                 },
-                config_type: entry.kind as i8,
-                documentation: self
-                    .include_documentation
-                    .then(|| ByteStr::from_static(documentation(entry.name))),
+                config_type: entry.kind.map_or(UNKNOWN_TYPE, |kind| kind as i8),
+                documentation: entry
+                    .kind
+                    .filter(|_| self.include_documentation)
+                    .map(|_| ByteStr::from_static(documentation(&entry.name))),
                 ..Default::default()
             }
         };
@@ -108,6 +116,13 @@ impl Asked for DescribeConfigsRequest {
     }
 }
 
+fn told_name(name: &Cow<'static, str>) -> ByteStr {
+    match name {
+        Cow::Borrowed(name) => ByteStr::from_static(name),
+        Cow::Owned(name) => name.as_str().into(),
+    }
+}
+
 fn describe_topic(node: NodeId, state: &ClusterState, name: &str) -> Result<Vec<Entry>, AdminError> {
     validate_topic_name(name)
         .map_err(|message| AdminError::new(ErrorCode::InvalidTopicException, message))?;
@@ -116,11 +131,11 @@ fn describe_topic(node: NodeId, state: &ClusterState, name: &str) -> Result<Vec<
     }
     let configs = state.configs();
     let entry = |key: &TopicKey| Entry {
-        name: key.definition.name,
+        name: key.definition.name.into(),
         value: Some(configs.topic_value(Some(node), configs.topic_overrides(name), key)),
         layers: configs.topic_layers(node, name, key),
         read_only: false,
-        kind: key.definition.kind,
+        kind: Some(key.definition.kind),
     };
     Ok(TOPIC_KEYS.iter().filter(|key| !key.is_internal()).map(entry).collect())
 }
@@ -134,15 +149,23 @@ fn describe_broker(this: NodeId, state: &ClusterState, name: &str) -> Result<Vec
             layers.retain(|layer| layer.source == Source::DynamicDefaultBroker);
         }
         Entry {
-            name: key.definition.name,
+            name: key.definition.name.into(),
             value: layers.first().map(|layer| layer.value.clone()),
             layers,
             read_only: key.is_read_only(),
-            kind: key.definition.kind,
+            kind: Some(key.definition.kind),
         }
     };
-    let entries = described_broker_keys().map(entry);
-    Ok(entries.filter(|entry| node.is_some() || !entry.layers.is_empty()).collect())
+    let unknown = |(name, layers): (&str, Vec<Layer>)| Entry {
+        name: name.to_owned().into(),
+        value: layers.first().map(|layer| layer.value.clone()),
+        layers,
+        read_only: true,
+        kind: None,
+    };
+    let known = described_broker_keys().map(entry);
+    let known = known.filter(|entry| node.is_some() || !entry.layers.is_empty());
+    Ok(known.chain(state.configs().unknown_broker_layers(node).into_iter().map(unknown)).collect())
 }
 
 fn describe_group(node: NodeId, state: &ClusterState, group: &str) -> Result<Vec<Entry>, AdminError> {
@@ -153,18 +176,18 @@ fn describe_group(node: NodeId, state: &ClusterState, group: &str) -> Result<Vec
     let overrides = configs.group_overrides(group);
     let entry = |key: &GroupKey| {
         let name = key.definition.name;
-        let layer = |value: &str, source| Layer { name, value: value.to_owned(), source };
+        let layer = |value: &str, source| Layer { name: name.into(), value: value.to_owned(), source };
         let overridden = overrides.get(name).map(|value| layer(value, Source::Group));
         let from_broker = match key.synonym {
             Some(synonym) => configs.broker_layers(Some(node), synonym),
             None => key.definition.default.map(|value| layer(value, Source::Default)).into_iter().collect(),
         };
         Entry {
-            name,
+            name: name.into(),
             value: Some(configs.group_value(Some(node), group, key)),
             layers: overridden.into_iter().chain(from_broker).collect(),
             read_only: false,
-            kind: key.definition.kind,
+            kind: Some(key.definition.kind),
         }
     };
     Ok(GROUP_KEYS.iter().map(entry).collect())
@@ -177,14 +200,17 @@ fn describe_client_metrics(state: &ClusterState, subscription: &str) -> Result<V
     let values = state.configs().client_metrics(subscription);
     let entries = CLIENT_METRICS_KEYS.iter().map(|key| {
         let given = values.get(key.name).cloned();
-        let layer =
-            |value: &String| Layer { name: key.name, value: value.clone(), source: Source::ClientMetrics };
+        let layer = |value: &String| Layer {
+            name: key.name.into(),
+            value: value.clone(),
+            source: Source::ClientMetrics,
+        };
         Entry {
-            name: key.name,
+            name: key.name.into(),
             layers: given.iter().map(layer).collect(),
             value: given.or(key.default.map(str::to_owned)),
             read_only: false,
-            kind: key.kind,
+            kind: Some(key.kind),
         }
     });
     Ok(entries.collect())

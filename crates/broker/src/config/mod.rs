@@ -11,6 +11,7 @@ mod documentation;
 mod group;
 mod topic;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -66,7 +67,7 @@ pub(crate) enum Source {
 /// One layer's value of a key, or of a key that stands in for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Layer {
-    pub(crate) name: &'static str,
+    pub(crate) name: Cow<'static, str>,
     pub(crate) value: String,
     pub(crate) source: Source,
 }
@@ -119,13 +120,35 @@ impl Configs {
         ];
         let given = layers.into_iter().flat_map(|(source, values)| {
             let value_of = move |name: &&'static str| Some((*name, values?.get(*name)?.clone()));
-            names.iter().filter_map(value_of).map(move |(name, value)| Layer { name, value, source })
+            names.iter().filter_map(value_of).map(move |(name, value)| Layer {
+                name: name.into(),
+                value,
+                source,
+            })
         });
         let defaults = names.iter().filter_map(|name| {
             let value = broker_key(name)?.definition.default?.to_owned();
-            Some(Layer { name, value, source: Source::Default })
+            Some(Layer { name: Cow::Borrowed(*name), value, source: Source::Default })
         });
         given.chain(defaults).skip_while(|layer| layer.name != name).collect()
+    }
+
+    /// The names that nobody knows and that were set while running, for a broker and for all, or for all alone; with
+    /// their layers.
+    pub(crate) fn unknown_broker_layers(&self, node: Option<NodeId>) -> BTreeMap<&str, Vec<Layer>> {
+        let layers = [
+            (Source::DynamicBroker, node.and_then(|node| self.dynamic.get(&node))),
+            (Source::DynamicDefaultBroker, Some(&self.dynamic_default)),
+        ];
+        let mut unknown: BTreeMap<&str, Vec<Layer>> = BTreeMap::new();
+        for (source, values) in layers {
+            let values = values.into_iter().flatten().filter(|(name, _)| broker_key(name).is_none());
+            for (name, value) in values {
+                let layer = Layer { name: name.clone().into(), value: value.clone(), source };
+                unknown.entry(name).or_default().push(layer);
+            }
+        }
+        unknown
     }
 
     /// The layers of a topic's value as `DescribeConfigs` lists them, the one in force first.
@@ -133,7 +156,7 @@ impl Configs {
     /// Only the first of a key's synonyms is listed, even where another one is in force (Java: `ConfigHelper`).
     pub(crate) fn topic_layers(&self, node: NodeId, topic: &str, key: &TopicKey) -> Vec<Layer> {
         let overridden = self.topic_overrides(topic).get(key.definition.name).map(|value| Layer {
-            name: key.definition.name,
+            name: key.definition.name.into(),
             value: value.clone(),
             source: Source::Topic,
         });

@@ -128,9 +128,10 @@ impl ClusterState {
                     check_min_isr(*node, &values, alterations)?;
                 }
                 // Names that nobody knows are taken, because they may be meant for plugins, and have no effect.
-                let known = values.into_iter().filter(|(name, _)| broker_key(name).is_some());
                 if !validate_only {
-                    self.configs.set_dynamic(*node, known.collect());
+                    let before = bytes_of("", self.configs.dynamic(*node));
+                    self.configs_room.replace(before, bytes_of("", &values))?;
+                    self.configs.set_dynamic(*node, values);
                 }
             }
             Resource::Group(group) => {
@@ -275,7 +276,8 @@ fn bytes_of(resource: &str, values: &Values) -> Option<usize> {
     (!values.is_empty()).then_some(resource.len() + taken)
 }
 
-fn check_alterations(alterations: &[Alteration]) -> Result<(), AdminError> {
+/// What holds for every resource: no key twice, and a value for all but those to delete.
+pub(crate) fn check_alterations(alterations: &[Alteration]) -> Result<(), AdminError> {
     let invalid = |message: String| Err(AdminError::new(ErrorCode::InvalidRequest, message));
     let is_repeated =
         |index: usize| alterations[..index].iter().any(|before| before.name == alterations[index].name);

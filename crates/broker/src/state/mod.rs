@@ -20,7 +20,7 @@ use milena_protocol::{ByteStr, ErrorCode, Uuid};
 
 use acls::Acls;
 pub(crate) use acls::{Acl, AclFilter, UNKNOWN as UNKNOWN_ELEMENT};
-pub(crate) use alter::{AlterOperation, Alteration, Resource};
+pub(crate) use alter::{AlterOperation, Alteration, Resource, check_alterations};
 pub(crate) use coordinators::InternalTopic;
 pub(crate) use features::{
     ELIGIBLE_LEADER_REPLICAS, FEATURES, FeatureUpdate, Features, GROUP_VERSION, TRANSACTION_VERSION,
@@ -53,7 +53,7 @@ pub(crate) struct ClusterState {
     topics: BTreeMap<ByteStr, Arc<Topic>>,
     names: BTreeMap<Uuid, ByteStr>,
     configs: Configs,
-    /// For configuration of what need not be there: groups, subscriptions to metrics.
+    /// For configuration of what need not be there: groups, subscriptions to metrics, brokers' keys that nobody knows.
     configs_room: Room,
     settings: Arc<BrokerSettings>,
     features: Features,
