@@ -68,6 +68,7 @@ static SENTENCES: &[(&str, &str)] = &[
     ("log.roll.ms", "The default of the topics' segment.ms."),
     ("log.segment.bytes", "The default of the topics' segment.bytes."),
     ("max.compaction.lag.ms", "The longest that a record of a compacted topic may wait for compaction."),
+    ("max.connection.creation.rate", "How many connections are accepted in a second; further ones wait."),
     ("max.connections", "The most connections of this broker; further ones are closed at once."),
     ("max.connections.per.ip", "The most connections from one address; further ones are closed at once."),
     ("max.connections.per.ip.overrides", "The same for certain addresses, as 127.0.0.1:100 separated by commas."),

@@ -283,6 +283,8 @@ impl Configs {
             fetch_max_bytes: size("fetch.max.bytes"),
             request_bytes_max: size("socket.request.max.bytes"),
             connections_max: size("max.connections"),
+            connection_creation_rate: Some(number("max.connection.creation.rate"))
+                .filter(|rate| *rate < i64::from(i32::MAX)),
             connection_idle_ms: number("connections.max.idle.ms"),
             connections_per_ip: ConnectionLimits::parse(
                 size("max.connections.per.ip"),
@@ -375,6 +377,8 @@ pub(crate) struct BrokerSettings {
     /// `socket.request.max.bytes`: the largest frame.
     pub(crate) request_bytes_max: usize,
     pub(crate) connections_max: usize,
+    /// `max.connection.creation.rate`: so many in a second; none where it is the largest number.
+    pub(crate) connection_creation_rate: Option<i64>,
     /// `connections.max.idle.ms`; negative never closes.
     pub(crate) connection_idle_ms: i64,
     pub(crate) connections_per_ip: ConnectionLimits,

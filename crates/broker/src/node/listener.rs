@@ -11,6 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::select;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{AbortHandle, Id, JoinSet};
+use tokio::time::Instant;
 
 use super::connection::Connection;
 use super::link::{Breakage, Link, Peer, TcpSocket};
@@ -39,6 +40,10 @@ pub(crate) struct Listener {
     by_ip: ByIp,
     /// How often addresses with a quota connect.
     rates: Meters<IpAddr, Rate>,
+    /// How often anybody does, where that is limited.
+    rate: Rate,
+    /// A connection that came too soon, and when it is served; no other is accepted meanwhile.
+    held: Option<(Instant, TcpStream, Peer)>,
 }
 
 /// What a listener is to do with its connections.
@@ -67,6 +72,8 @@ impl Listener {
             links: BTreeMap::new(),
             by_ip: ByIp::default(),
             rates: Meters::new(shared.state().settings().quota_windows),
+            rate: Rate::default(),
+            held: None,
         };
         node.set_running(Running {
             inbox: inbox_sender,
@@ -90,8 +97,19 @@ impl Listener {
                 Some(MemorySocket { stream, breakage }) = self.inbox.recv() => {
                     self.serve(stream, Link::new(self.node.id, Peer::Memory, breakage));
                 }
-                accepted = accept(self.tcp.as_ref()) => match accepted {
-                    Ok((stream, peer)) => self.serve_tcp(stream, peer),
+                () = until(self.held.as_ref()), if self.held.is_some() => {
+                    if let Some((_, stream, peer)) = self.held.take() {
+                        self.serve_tcp(stream, peer);
+                    }
+                }
+                accepted = accept(self.tcp.as_ref()), if self.held.is_none() => match accepted {
+                    Ok((stream, peer)) => match self.delay() {
+                        None => self.serve_tcp(stream, peer),
+                        Some(delay) => {
+                            tracing::debug!(node = self.node.id, %peer, ?delay, "connection held: max.connection.creation.rate");
+                            self.held = Some((self.shared.clock.instant() + delay, stream, peer));
+                        }
+                    },
                     Err(error) => {
                         tracing::warn!(node = self.node.id, %error, "cannot accept a connection");
                         tokio::time::sleep(ACCEPT_RETRY).await;
@@ -162,6 +180,18 @@ impl Listener {
         self.links.insert(task.id(), (link, task));
     }
 
+    /// Counts a connection over TCP against the broker's rate; for how long it is to wait, if that is too high (Java:
+    /// `ConnectionQuotas.waitForConnectionSlot`).
+    fn delay(&mut self) -> Option<Duration> {
+        let settings = self.shared.state().settings().clone();
+        let bound = settings.connection_creation_rate? as f64;
+        let now_ms = self.shared.clock.moment().elapsed_ms;
+        let windows = settings.quota_windows;
+        self.rate.record(windows, 1.0, now_ms);
+        let excess_ms = self.rate.excess_ms(windows, bound, now_ms).min(windows.window_ms);
+        (excess_ms > 0).then(|| Duration::from_millis(excess_ms.unsigned_abs()))
+    }
+
     /// Counts a connection against the rate of its address; for how long the address is to wait, if that is too high
     /// (KIP-612; Java: `ConnectionQuotas.recordIpConnectionMaybeThrottle`).
     fn throttle(&mut self, peer: Peer) -> Option<Duration> {
@@ -215,6 +245,14 @@ impl Drop for Place {
                 }
             }
         }
+    }
+}
+
+/// When a connection that is held is to be served.
+async fn until(held: Option<&(Instant, TcpStream, Peer)>) {
+    match held {
+        None => std::future::pending().await,
+        Some((when, ..)) => tokio::time::sleep_until(*when).await,
     }
 }
 

@@ -1,6 +1,6 @@
 //! What strangers send: the connection ends, and nothing else happens.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::{BufMut, BytesMut};
 use kafka_protocol::messages::ApiVersionsRequest;
@@ -221,6 +221,20 @@ async fn connections_beyond_the_limit_are_closed() {
     drop(first);
     eventually(&cluster, |cluster| cluster.connections(1) == 1).await;
     serves(&cluster).await;
+}
+
+#[tokio::test]
+async fn connections_beyond_the_rate_wait() {
+    let cluster =
+        Cluster::builder().config("max.connection.creation.rate", "1").start().await.expect("starts");
+    let begun = Instant::now();
+    // So many come in no time where a second has one, and it is taken over ten of them.
+    for _ in 0..10 {
+        serves(&cluster).await;
+    }
+    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    serves(&cluster).await;
+    assert!(begun.elapsed() >= Duration::from_secs(1), "{:?}", begun.elapsed());
 }
 
 #[tokio::test]

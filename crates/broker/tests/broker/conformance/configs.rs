@@ -396,7 +396,7 @@ async fn loggers_that_are_not_there_have_no_level(broker: &Broker) {
         ("1", 0, None, "INVALID_REQUEST"),
         ("1", 2, Some("DEBUG"), "INVALID_REQUEST"),
         ("1", 3, Some("DEBUG"), "INVALID_REQUEST"),
-        ("1", 9, Some("DEBUG"), "INVALID_REQUEST"),
+        ("1", 9, Some("DEBUG"), "UNKNOWN_SERVER_ERROR"),
         ("2", 0, Some("DEBUG"), "INVALID_REQUEST"),
         ("", 0, Some("DEBUG"), "INVALID_REQUEST"),
         ("one", 0, Some("DEBUG"), "INVALID_REQUEST"),
