@@ -83,13 +83,13 @@ impl Asked for DescribeConfigsRequest {
             let is_sensitive = entry.is_sensitive();
             let told = |value: String| (!is_sensitive).then(|| ByteStr::from(value));
             let synonym = |layer: &Layer| DescribeConfigsSynonym {
-                name: told_name(&layer.name),
+                name: told_name(layer.name.clone()),
                 value: told(layer.value.clone()),
                 source: layer.source as i8,
                 ..Default::default()
             };
             DescribeConfigsResourceResult {
-                name: told_name(&entry.name),
+                name: told_name(entry.name.clone()),
                 value: entry.value.and_then(told),
                 read_only: entry.read_only,
                 config_source: entry.layers.first().map_or(Source::Default, |layer| layer.source) as i8,
@@ -116,10 +116,10 @@ impl Asked for DescribeConfigsRequest {
     }
 }
 
-fn told_name(name: &Cow<'static, str>) -> ByteStr {
+fn told_name(name: Cow<'static, str>) -> ByteStr {
     match name {
         Cow::Borrowed(name) => ByteStr::from_static(name),
-        Cow::Owned(name) => name.as_str().into(),
+        Cow::Owned(name) => name.into(),
     }
 }
 

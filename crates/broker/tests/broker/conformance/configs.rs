@@ -27,8 +27,6 @@ cases! {
     documentation_is_told_when_asked,
     a_brokers_keys_change_while_it_runs,
     changes_that_a_broker_refuses_have_each_their_error,
-    a_brokers_key_that_nobody_knows_is_taken_for_a_secret,
-    loggers_that_are_not_there_have_no_level,
     all_brokers_share_one_min_insync_replicas,
     topics_of_kafkas_own_have_a_configuration_of_their_own,
     groups_have_a_configuration,
@@ -38,12 +36,11 @@ cases! {
 }
 
 const TOPIC: i8 = 2;
-const BROKER: i8 = 4;
-const BROKER_LOGGER: i8 = 8;
+pub(super) const BROKER: i8 = 4;
 const CLIENT_METRICS: i8 = 16;
 const GROUP: i8 = 32;
 
-async fn describe(
+pub(super) async fn describe(
     connection: &mut Connection,
     version: i16,
     kind: i8,
@@ -75,7 +72,7 @@ async fn alter(
     alter_resource(connection, (TOPIC, topic), operation, key, value, false).await
 }
 
-async fn alter_resource(
+pub(super) async fn alter_resource(
     connection: &mut Connection,
     (kind, resource): (i8, &str),
     operation: i8,
@@ -307,8 +304,8 @@ async fn documentation_is_told_when_asked(broker: &Broker) {
     }
 }
 
-const DYNAMIC_BROKER: i8 = 2;
-const DYNAMIC_DEFAULT_BROKER: i8 = 3;
+pub(super) const DYNAMIC_BROKER: i8 = 2;
+pub(super) const DYNAMIC_DEFAULT_BROKER: i8 = 3;
 
 /// Of these keys no other case takes notice, so that the shared brokers can be changed.
 async fn a_brokers_keys_change_while_it_runs(broker: &Broker) {
@@ -344,78 +341,6 @@ async fn a_brokers_keys_change_while_it_runs(broker: &Broker) {
         assert_eq!(alter_resource(&mut other, (BROKER, resource), 1, key, None, false).await, none);
     }
     expect("1", Some(("10", DEFAULT))).await;
-}
-
-async fn a_brokers_key_that_nobody_knows_is_taken_for_a_secret(broker: &Broker) {
-    let mut connection = broker.connect().await;
-    let key = &*unique("nobodys.key");
-    let told = async |resource: &str| {
-        let configs = describe(&mut broker.connect().await, 4, BROKER, resource).await.expect("described");
-        configs.get(key).cloned()
-    };
-    let until = async |resource: &str, sources: &[i8]| {
-        let in_force = async {
-            loop {
-                let found = told(resource).await;
-                let synonyms = found.iter().flat_map(|config| &config.synonyms);
-                if synonyms.map(|synonym| synonym.source).eq(sources.iter().copied()) {
-                    return found;
-                }
-            }
-        };
-        tokio::time::timeout(PATIENCE, in_force).await.expect("in force in time")
-    };
-    let mut alter = async |resource: &str, operation: i8, value: Option<&str>| {
-        let altered = alter_resource(&mut connection, (BROKER, resource), operation, key, value, false).await;
-        assert_eq!(altered.0, "NONE", "{}", altered.1);
-    };
-    assert_eq!(told("1").await, None);
-    alter("", 0, Some("for all")).await;
-    until("1", &[DYNAMIC_DEFAULT_BROKER]).await;
-    alter("1", 0, Some("for one")).await;
-    let of_all = until("", &[DYNAMIC_DEFAULT_BROKER]).await.expect("it is there");
-    let of_one = until("1", &[DYNAMIC_BROKER, DYNAMIC_DEFAULT_BROKER]).await.expect("it is there");
-    for (config, source) in [(of_all, DYNAMIC_DEFAULT_BROKER), (of_one, DYNAMIC_BROKER)] {
-        assert_eq!((config.value, config.config_source, config.config_type), (None, source, 0));
-        assert!(config.is_sensitive && config.read_only);
-        assert!(config.synonyms.iter().all(|synonym| *synonym.name == *key && synonym.value.is_none()));
-    }
-    for resource in ["1", ""] {
-        alter(resource, 1, None).await;
-    }
-    assert_eq!(until("1", &[]).await, None);
-}
-
-async fn loggers_that_are_not_there_have_no_level(broker: &Broker) {
-    let mut connection = broker.connect().await;
-    let logger = "no.such.logger";
-    for (resource, operation, given, expected) in [
-        ("1", 0, Some("DEBUG"), "INVALID_CONFIG"),
-        ("1", 0, Some("LOUD"), "INVALID_CONFIG"),
-        ("1", 1, None, "INVALID_CONFIG"),
-        ("1", 0, None, "INVALID_REQUEST"),
-        ("1", 2, Some("DEBUG"), "INVALID_REQUEST"),
-        ("1", 3, Some("DEBUG"), "INVALID_REQUEST"),
-        ("1", 9, Some("DEBUG"), "UNKNOWN_SERVER_ERROR"),
-        ("2", 0, Some("DEBUG"), "INVALID_REQUEST"),
-        ("", 0, Some("DEBUG"), "INVALID_REQUEST"),
-        ("one", 0, Some("DEBUG"), "INVALID_REQUEST"),
-    ] {
-        let resource = (BROKER_LOGGER, resource);
-        let (error, message) =
-            alter_resource(&mut connection, resource, operation, logger, given, true).await;
-        assert_eq!(error, expected, "{resource:?} {operation} {given:?}: {message}");
-    }
-    assert!(describe(&mut connection, 4, BROKER_LOGGER, "1").await.is_ok_and(|it| !it.contains_key(logger)));
-    for resource in ["", "2", "one"] {
-        assert_eq!(describe(&mut connection, 4, BROKER_LOGGER, resource).await, Err("INVALID_REQUEST"));
-    }
-    let resource = alter_configs_request::AlterConfigsResource::default()
-        .with_resource_type(BROKER_LOGGER)
-        .with_resource_name(text("1"));
-    let request = AlterConfigsRequest::default().with_resources(vec![resource]);
-    let replaced = connection.call(1, &request).await.responses.remove(0);
-    assert_eq!(ErrorCode::from(replaced.error_code), ErrorCode::InvalidRequest, "levels are not replaced");
 }
 
 async fn changes_that_a_broker_refuses_have_each_their_error(broker: &Broker) {

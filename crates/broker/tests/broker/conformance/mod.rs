@@ -69,6 +69,7 @@ mod api_versions;
 mod cluster;
 mod compaction;
 mod configs;
+mod configs_of_nobody;
 mod consumer_group_offsets;
 mod consumer_groups;
 mod eligible_leaders;
