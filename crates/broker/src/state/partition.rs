@@ -147,11 +147,7 @@ impl Partition {
         now_ms: i64,
     ) -> Result<(), ErrorCode> {
         let mut state = self.lock();
-        state.check_leader(node, true).map_err(|error| match error {
-            ProduceError::NotEnoughReplicas { .. } => ErrorCode::NotEnoughReplicas,
-            ProduceError::Deleted => ErrorCode::UnknownTopicOrPartition,
-            ProduceError::NotLeader | ProduceError::Refused { .. } => ErrorCode::NotLeaderOrFollower,
-        })?;
+        state.check_takes_markers(node)?;
         state.review_watermark();
         let leader_epoch = state.leadership.leader_epoch;
         let new_bytes = state
@@ -163,9 +159,28 @@ impl Partition {
         state.waiting.iter().for_each(|fetch| fetch.look_again());
         Ok(())
     }
+
+    /// Takes in a marker for what is not kept in the log, and is nothing to readers of it: later ones are judged by it.
+    pub(crate) fn note_marker(&self, node: NodeId, marker: &EndMarker, now_ms: i64) -> Result<(), ErrorCode> {
+        let mut state = self.lock();
+        state.check_takes_markers(node)?;
+        let log_end_offset = state.log.log_end_offset();
+        let producers = state.log.producers_mut();
+        producers.check_marker(marker).map_err(|error| AppendError::from(error).code())?;
+        producers.note_marker(marker, log_end_offset, now_ms);
+        Ok(())
+    }
 }
 
 impl PartitionState {
+    fn check_takes_markers(&self, node: NodeId) -> Result<(), ErrorCode> {
+        self.check_leader(node, true).map_err(|error| match error {
+            ProduceError::NotEnoughReplicas { .. } => ErrorCode::NotEnoughReplicas,
+            ProduceError::Deleted => ErrorCode::UnknownTopicOrPartition,
+            ProduceError::NotLeader | ProduceError::Refused { .. } => ErrorCode::NotLeaderOrFollower,
+        })
+    }
+
     fn check_leader(&self, node: NodeId, all_in_sync: bool) -> Result<(), ProduceError> {
         if self.deleted {
             return Err(ProduceError::Deleted);

@@ -195,9 +195,7 @@ impl Shared {
         if *partition.topic != *InternalTopic::Offsets.name() {
             return partition.write_marker(node, marker, self.clock.now_ms());
         }
-        if partition.lock().leadership.leader != Some(node) {
-            return Err(ErrorCode::NotLeaderOrFollower);
-        }
+        partition.note_marker(node, marker, self.clock.now_ms())?;
         let end = if marker.is_commit { TransactionEnd::Commit } else { TransactionEnd::Abort };
         let state = self.state();
         let is_coordinated_here =

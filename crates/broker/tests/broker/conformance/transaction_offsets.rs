@@ -23,6 +23,7 @@ cases! {
     offsets_show_when_their_transaction_commits,
     offsets_of_an_aborted_transaction_never_show,
     a_marker_ends_a_transaction_for_the_groups_of_its_partition_only,
+    markers_for_offsets_are_fenced_by_both_epochs,
 }
 
 struct Committer {
@@ -246,4 +247,35 @@ async fn a_marker_ends_a_transaction_for_the_groups_of_its_partition_only(broker
     committer.group = elsewhere;
     committer.client.end(3, true).await;
     assert_eq!(committer.fetch(true).await, Ok(6));
+}
+
+async fn markers_for_offsets_are_fenced_by_both_epochs(broker: &Broker) {
+    let mut committer = Committer::start(broker).await;
+    let producer_id = committer.client.producer.0;
+    let mut write = async |producer_epoch: i16, coordinator_epoch: i32| {
+        let topic = WritableTxnMarkerTopic::default()
+            .with_name(name("__consumer_offsets"))
+            .with_partition_indexes(vec![0]);
+        let marker = WritableTxnMarker::default()
+            .with_producer_id(producer_id.into())
+            .with_producer_epoch(producer_epoch)
+            .with_coordinator_epoch(coordinator_epoch)
+            .with_topics(vec![topic]);
+        let request = WriteTxnMarkersRequest::default().with_markers(vec![marker]);
+        let written = async {
+            loop {
+                let response = committer.client.connection.call(1, &request).await;
+                let error = ErrorCode::from(response.markers[0].topics[0].partitions[0].error_code);
+                if !is_transient(error) {
+                    return error;
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, written).await.expect("an answer in time")
+    };
+    assert_eq!(write(3, 5).await, ErrorCode::None);
+    assert_eq!(write(3, 4).await, ErrorCode::TransactionCoordinatorFenced);
+    assert_eq!(write(2, 5).await, ErrorCode::InvalidProducerEpoch);
+    assert_eq!(write(3, 5).await, ErrorCode::None, "again");
+    assert_eq!(write(4, 6).await, ErrorCode::None);
 }
