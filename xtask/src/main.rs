@@ -2,6 +2,7 @@
 
 mod bench_broker;
 mod bench_micro;
+mod bench_report;
 mod ci;
 mod codegen;
 mod deny;
@@ -22,6 +23,7 @@ fn main() -> ExitCode {
     let outcome = match command.as_str() {
         "bench-broker" => bench_broker::run(&arguments),
         "bench-micro" => bench_micro::run(&arguments),
+        "bench-report" => bench_report::run(&arguments),
         "ci" => ci::run(&arguments),
         "codegen" => codegen::run(&arguments),
         "deny" => deny::run(&arguments),
@@ -31,7 +33,7 @@ fn main() -> ExitCode {
         "test" => test::run(&arguments),
         "tidy" => tidy::run(&arguments),
         _ => Err(format!(
-            "unknown command `{command}`; there are: bench-broker, bench-micro, ci, codegen, deny, features, no-c, sim, test, tidy"
+            "unknown command `{command}`; there are: bench-broker, bench-micro, bench-report, ci, codegen, deny, features, no-c, sim, test, tidy"
         )
         .into()),
     };

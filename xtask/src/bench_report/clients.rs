@@ -1,0 +1,125 @@
+//! The clients, and the broker that they are measured with: built from this repository.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use milena_testcontainers::{Java, KafkaVersion};
+
+use super::{Options, Result, process, workspace};
+
+/// Clients that are programs in Rust: the client, and the package in `benches/peers`.
+const RUST: [(&str, &str); 5] = [
+    ("librdkafka", "peer-librdkafka"),
+    ("krafka", "peer-krafka"),
+    ("kacrab", "peer-kacrab"),
+    ("rskafka", "peer-rskafka"),
+    ("floor", "peer-floor"),
+];
+
+/// How much processor time Java may use before it is measured, in seconds: its compiler is done by then.
+const JAVA_WARMUP_SECONDS: f64 = 8.0;
+const WARMUP_SECONDS: f64 = 0.3;
+
+/// A client that can be run.
+#[derive(Clone, Debug)]
+pub(super) struct Client {
+    pub(super) name: String,
+    pub(super) command: Vec<String>,
+    /// Processor time to use before the clock starts, in seconds.
+    pub(super) warmup_seconds: f64,
+}
+
+pub(super) struct Programs {
+    pub(super) clients: Vec<Client>,
+    pub(super) nullbroker: String,
+    /// Those that could not be built, and why.
+    pub(super) left_out: Vec<(String, String)>,
+}
+
+impl Programs {
+    fn add(&mut self, name: &str, built: Result<Vec<String>>) {
+        match built {
+            Ok(command) => {
+                let warmup_seconds = if name == "java" { JAVA_WARMUP_SECONDS } else { WARMUP_SECONDS };
+                self.clients.push(Client { name: name.to_owned(), command, warmup_seconds });
+            }
+            Err(error) => {
+                println!("left out: {name}: {error}");
+                let reason = error.to_string().lines().next().unwrap_or_default().to_owned();
+                self.left_out.push((name.to_owned(), reason));
+            }
+        }
+    }
+}
+
+/// Builds Milena and the null broker, without which there is nothing to measure, and what else can be built.
+pub(super) fn build(root: &Path, options: &Options) -> Result<Programs> {
+    let metadata = workspace::metadata(root, &["--no-deps"])?;
+    let target = metadata["target_directory"].as_str().ok_or("cargo metadata names no target directory")?;
+    let peers = root.join("benches/peers");
+    let out = Path::new(target).join("peers");
+
+    let nullbroker = rust(&peers, &out, "nullbroker")?;
+    let mut programs = Programs { clients: Vec::new(), nullbroker, left_out: Vec::new() };
+    if options.wants("milena") {
+        let mut build = workspace::cargo();
+        build.args(["build", "--locked", "--release", "--package", "milena-cli"]).current_dir(root);
+        process::run(&mut build)?;
+        programs.add("milena", Ok(vec![format!("{target}/release/milena"), "bench".to_owned()]));
+    }
+    if options.wants("franz-go") {
+        programs.add("franz-go", go(&peers, &out));
+    }
+    if options.wants("java") {
+        programs.add("java", java(&peers, &out));
+    }
+    for (client, package) in RUST.into_iter().filter(|(client, _)| options.wants(client)) {
+        programs.add(client, rust(&peers, &out, package).map(|program| vec![program]));
+    }
+    for (name, command) in &options.peers {
+        programs.add(name, Ok(command.clone()));
+    }
+    Ok(programs)
+}
+
+fn rust(peers: &Path, out: &Path, package: &str) -> Result<String> {
+    let mut build = workspace::cargo();
+    build.args(["build", "--quiet", "--locked", "--release", "--package", package, "--target-dir"]).arg(out);
+    process::run(build.current_dir(peers))?;
+    Ok(out.join("release").join(package).display().to_string())
+}
+
+fn go(peers: &Path, out: &Path) -> Result<Vec<String>> {
+    fs::create_dir_all(out)?;
+    let program = out.join("peer-franz");
+    let mut build = Command::new("go");
+    build.args(["build", "-trimpath", "-o"]).arg(&program).arg(".").current_dir(peers.join("franz"));
+    process::run(&mut build)?;
+    Ok(vec![program.display().to_string()])
+}
+
+/// Compiled against the jars that the tests have.
+fn java(peers: &Path, out: &Path) -> Result<Vec<String>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let jars = runtime.block_on(class_path())?;
+    let classes = out.join("java");
+    fs::create_dir_all(&classes)?;
+    let mut compile = Command::new("javac");
+    compile.arg("-cp").arg(&jars).arg("-d").arg(&classes).arg("Peer.java").current_dir(peers.join("java"));
+    process::run(&mut compile)?;
+    let class_path = format!("{}:{jars}", classes.display());
+    let words = ["java", "-Xms512m", "-Xmx512m", "-cp", &class_path, "Peer"];
+    Ok(words.map(str::to_owned).into())
+}
+
+/// Where the jars are, as a program that runs with them sees it.
+async fn class_path() -> Result<String> {
+    let source = r#"
+        public class ClassPath {
+            public static void main(String[] args) { System.out.println(System.getProperty("java.class.path")); }
+        }"#;
+    let program = Java::of(KafkaVersion::LATEST).compile("ClassPath", source).await?;
+    let output = program.command().run().await?;
+    Ok(output.text().trim().to_owned())
+}
