@@ -94,7 +94,7 @@ pub(super) fn document(results: &Results, charts: &[(String, String)]) -> String
 const HOW: &str = "\
 Processor time is that of the client's whole process, user and system, all threads, from the end of its warm-up to the last record's \
 acknowledgement or arrival. The broker costs next to nothing and has a core of its own; the client is alone on another. It drops what is \
-produced and hands out the same batches for ever, so that the clients are measured, not the broker, which still reads, checks and answers \
+produced and hands out the same batches for ever, so that the clients are measured, not the broker, which still reads and answers \
 every request. Records have keys of 16 bytes, partitioned by murmur2 over six partitions, and JSON values; batches have 64 KiB, acks is \
 all, linger 5 ms, producers are idempotent, consumers check CRCs. Every client runs in every round, and each round begins with another; \
 numbers are medians, and those in brackets the least and the greatest.
