@@ -4,6 +4,11 @@
 //! cluster of several nodes. It keeps records in memory only. It shares no code with the client beyond the protocol
 //! and the record format, and goes wrong on request ([`Faults`]).
 //!
+//! Where it differs from Kafka, beside what the documentation of each configuration key says: elections lose no record but on
+//! request, since the replicas of a partition are one log; offsets are committed even while `__consumer_offsets` has fewer
+//! replicas in sync than `min.insync.replicas` (Kafka: COORDINATOR_NOT_AVAILABLE); and a late marker of a transaction of the second
+//! version (KIP-890), at the producer's current epoch, may complete the offsets of its next one.
+//!
 //! | where | what |
 //! | --- | --- |
 //! | `cluster`, `builder`, `inspect` | what users hold |

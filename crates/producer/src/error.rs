@@ -174,6 +174,15 @@ pub enum DeliveryErrorKind {
         /// What the last attempt met.
         last: String,
     },
+    /// The batch before it was given up and is not in the log, and a request with this one was never answered: should both requests
+    /// be carried out late, it is written after all. So it is not numbered anew, as that would write it twice. The producer goes on.
+    #[error(
+        "the batch before it was given up, and an answer to it is missing after {attempts} attempts: to send it again may write it twice"
+    )]
+    PredecessorLost {
+        /// How often it was sent.
+        attempts: u32,
+    },
     /// The producer has failed for good, and with it everything that was not acknowledged.
     #[error("the producer has failed for good: {api} was answered with {code}{}", remedy(api, *.code))]
     ProducerFailed {
@@ -249,7 +258,8 @@ impl DeliveryError {
             | DeliveryErrorKind::Abandoned
             | DeliveryErrorKind::BatchTooLarge { .. }
             | DeliveryErrorKind::Timeout { .. }
-            | DeliveryErrorKind::RetriesExhausted { .. } => true,
+            | DeliveryErrorKind::RetriesExhausted { .. }
+            | DeliveryErrorKind::PredecessorLost { .. } => true,
             DeliveryErrorKind::TooLarge { .. }
             | DeliveryErrorKind::Closed
             | DeliveryErrorKind::ProducerFailed { .. }

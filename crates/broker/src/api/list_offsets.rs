@@ -139,7 +139,8 @@ fn find(
             offset: log.log_start_offset(),
             leader_epoch: log.earliest_leader_epoch().unwrap_or(-1),
         }),
-        Wanted::LatestTiered | Wanted::EarliestPendingUpload => None,
+        // There is no remote storage, whoever leads.
+        Wanted::LatestTiered | Wanted::EarliestPendingUpload => return Ok(NOTHING),
         Wanted::MaxTimestamp => log
             .offset_of_max_timestamp(&mut context.workspace())
             .map(record)

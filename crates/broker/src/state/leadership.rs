@@ -139,6 +139,7 @@ impl Leadership {
             let isr = replicas.iter().copied().filter(|node| (rules.is_alive)(*node)).collect();
             it.set_in_sync(isr, None, rules);
             it.elect_any(rules);
+            it.last_leader = it.last_leader.filter(is_kept);
             if has_lost_some && it.leader == leader && it.leader_epoch == leader_epoch {
                 it.leader_epoch += 1;
             }
@@ -213,7 +214,8 @@ impl Leadership {
         }
         let is_nobody_left =
             rules.eligible_below.is_some() && self.isr.is_empty() && self.eligible.is_empty();
-        let last_leader = self.last_leader.filter(|node| is_nobody_left && is_alive(node));
+        let last_leader =
+            self.last_leader.filter(|node| is_nobody_left && self.replicas.contains(node) && is_alive(node));
         let any = || self.replicas.iter().copied().find(is_alive).filter(|_| rules.allows_unclean);
         let uncleanly = last_leader.or_else(any);
         if uncleanly.is_some() {

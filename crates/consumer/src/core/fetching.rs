@@ -40,7 +40,7 @@ pub(crate) struct Fetching {
     /// From here on, records are not here yet.
     fetch: Position,
     next: NextFetch,
-    /// Fetches in a row that brought an error for this partition.
+    /// Fetches in a row that brought an error for this partition, or nothing where nothing can be read yet.
     failures: u32,
     /// Detours in a row that brought nothing.
     empty_detours: u32,
@@ -204,6 +204,11 @@ impl Fetching {
         }
     }
 
+    /// Where the next fetch begins.
+    pub(crate) fn fetch_offset(&self) -> i64 {
+        self.fetch.offset
+    }
+
     /// The fetch brought nothing, and no error.
     pub(crate) fn handle_nothing(&mut self) {
         self.failures = 0;
@@ -241,7 +246,7 @@ impl Fetching {
         }
     }
 
-    /// The fetch brought an error that may pass. Returns how many did in a row.
+    /// The fetch brought an error that may pass, or nothing where nothing can be read yet. Returns how many did in a row.
     pub(crate) fn count_failure(&mut self) -> u32 {
         self.failures = self.failures.saturating_add(1);
         self.failures

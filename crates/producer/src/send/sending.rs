@@ -16,57 +16,35 @@ use crate::record::Record;
 use crate::shared::Shared;
 use crate::topic::Topic;
 
-type Slow<'a> = Pin<Box<dyn Future<Output = Result<Delivery, SendError>> + Send + 'a>>;
-
 /// A record on its way into its batch. Nearly always there is nothing to wait for: the record is appended when this is first polled,
 /// without the states of an `async` block around it. Only what has to wait goes on in a future of its own.
 pub(crate) struct Sending<'a> {
     shared: &'a Arc<Shared>,
     /// `None` if the record names it.
     topic: Option<&'a Arc<Topic>>,
-    record: Record<'a>,
-    slow: Option<Slow<'a>>,
+    state: State<'a>,
 }
+
+enum State<'a> {
+    New(Record<'a>),
+    Waiting(Slow<'a>),
+    Done,
+}
+
+type Slow<'a> = Pin<Box<dyn Future<Output = Result<Delivery, SendError>> + Send + 'a>>;
 
 impl<'a> Sending<'a> {
     /// Sends to the topic that the record names.
     #[inline]
     pub(crate) fn by_name(shared: &'a Arc<Shared>, record: Record<'a>) -> Self {
-        Self { shared, topic: None, record, slow: None }
+        Self { shared, topic: None, state: State::New(record) }
     }
 
     /// Sends to `topic`, whatever the record names.
     #[inline]
     pub(crate) fn to_topic(shared: &'a Arc<Shared>, topic: &'a Arc<Topic>, record: Record<'a>) -> Self {
-        Self { shared, topic: Some(topic), record, slow: None }
+        Self { shared, topic: Some(topic), state: State::New(record) }
     }
-
-    fn begin(&mut self) -> Begun {
-        let shared = self.shared;
-        if !shared.config.interceptors.is_empty() {
-            return Begun::Intercept;
-        }
-        if planted("stalled_broker_stops_all") || planted("dropped_send_is_queued") {
-            return Begun::Wait(None);
-        }
-        let outcome = match self.topic {
-            Some(topic) => admit_at_once(shared, topic, &self.record),
-            None => match shared.topic(self.record.topic) {
-                Some(topic) => admit_at_once(shared, &topic, &self.record),
-                None => Outcome::MustWait(None),
-            },
-        };
-        match outcome {
-            Outcome::Done(result) => Begun::Done(result),
-            Outcome::MustWait(choice) => Begun::Wait(choice),
-        }
-    }
-}
-
-enum Begun {
-    Done(Result<Delivery, SendError>),
-    Wait(Option<Choice>),
-    Intercept,
 }
 
 impl Future for Sending<'_> {
@@ -75,34 +53,70 @@ impl Future for Sending<'_> {
     #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        if let Some(slow) = &mut this.slow {
-            return slow.as_mut().poll(cx);
-        }
-        let choice = match this.begin() {
-            Begun::Done(result) => return Poll::Ready(result),
-            Begun::Wait(choice) => Some(choice),
-            Begun::Intercept => None,
+        let polled = match &mut this.state {
+            State::New(record) => match begin(this.shared, this.topic, record) {
+                Begun::Done(result) => Poll::Ready(result),
+                Begun::MustWait(wait) => this.poll_slow(wait, cx),
+            },
+            State::Waiting(slow) => slow.as_mut().poll(cx),
+            State::Done => panic!("`send` polled after completion"),
         };
-        this.poll_slow(choice, cx)
+        if polled.is_ready() {
+            this.state = State::Done;
+        }
+        polled
+    }
+}
+
+enum Begun {
+    Done(Result<Delivery, SendError>),
+    MustWait(Wait),
+}
+
+/// What goes on in a future of its own.
+struct Wait {
+    topic: Arc<Topic>,
+    choice: Option<Choice>,
+}
+
+#[inline]
+fn begin(shared: &Arc<Shared>, topic: Option<&Arc<Topic>>, record: &Record<'_>) -> Begun {
+    let named;
+    let topic = match topic {
+        Some(topic) => topic,
+        None => {
+            named = shared.topic(record.topic).unwrap_or_else(|| shared.topic_or_insert(record.topic));
+            &named
+        }
+    };
+    let is_fast = shared.config.interceptors.is_empty()
+        && !planted("stalled_broker_stops_all")
+        && !planted("dropped_send_is_queued");
+    let outcome = if is_fast { admit_at_once(shared, topic, record) } else { Outcome::MustWait(None) };
+    match outcome {
+        Outcome::Done(result) => Begun::Done(result),
+        Outcome::MustWait(choice) => Begun::MustWait(Wait { topic: topic.clone(), choice }),
     }
 }
 
 impl Sending<'_> {
-    /// Goes on in a future of its own: with interceptors, or with the choice that was made already.
     #[cold]
     fn poll_slow(
         &mut self,
-        choice: Option<Option<Choice>>,
+        Wait { topic, choice }: Wait,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Delivery, SendError>> {
-        let record = std::mem::take(&mut self.record);
-        let topic = self.topic.cloned().unwrap_or_else(|| self.shared.topic_or_insert(record.topic));
-        let shared = self.shared;
-        let slow: Slow<'_> = match choice {
-            Some(choice) => Box::pin(async move { admit(shared, &topic, &record, choice).await }),
-            None => Box::pin(intercepted(shared, topic, record)),
+        let State::New(record) = std::mem::replace(&mut self.state, State::Done) else {
+            unreachable!("it has just begun");
         };
-        self.slow.insert(slow).as_mut().poll(cx)
+        let shared = self.shared;
+        let mut slow: Slow<'_> = match shared.config.interceptors.is_empty() {
+            true => Box::pin(async move { admit(shared, &topic, &record, choice).await }),
+            false => Box::pin(intercepted(shared, topic, record)),
+        };
+        let polled = slow.as_mut().poll(cx);
+        self.state = State::Waiting(slow);
+        polled
     }
 }
 

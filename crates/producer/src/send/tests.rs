@@ -41,3 +41,23 @@ async fn a_keyed_send_whose_topic_comes_with_the_end_of_the_producer_is_refused(
     assert_eq!(sending.await.expect_err("it comes too late"), SendError::Closed);
     assert_eq!(topic.partition_count(), 0);
 }
+
+#[tokio::test(start_paused = true)]
+#[should_panic(expected = "polled after completion")]
+async fn a_send_that_is_done_does_not_send_again() {
+    let cluster = Cluster::builder().topic(TopicSpec::new("t")).in_memory();
+    let cluster = cluster.start().await.expect("the cluster starts");
+    let env = Env::builder().connector(InMemory(cluster.dialer())).seed(1).build();
+    let config = ClientConfig::new(Address::parse_list(&cluster.bootstrap()).expect("a list"));
+    let client = Client::connect(config, env).await.expect("the client connects");
+    let producer = crate::Producer::new(client, ProducerConfig::default()).expect("a configuration");
+    let topic = producer.topic("t").await.expect("the topic exists");
+    let mut sending = pin!(topic.send(Record::new().value("x")));
+    let _accepted = sending.as_mut().await.expect("accepted");
+    let _ = sending.await;
+}
+
+#[test]
+fn a_delivery_is_small() {
+    assert_eq!(size_of::<Delivery>(), 24);
+}

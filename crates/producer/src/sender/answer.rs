@@ -314,6 +314,9 @@ fn failure(shared: &Shared, batch: &Batch<Payload>, attempt: &Attempt, told: &To
                 _ => DeliveryErrorKind::BatchTooLarge { batch_bytes, records },
             }
         }
+        Attempt::Refused(ErrorCode::OutOfOrderSequenceNumber) if batch.is_possibly_written() => {
+            DeliveryErrorKind::PredecessorLost { attempts: batch.attempts() }
+        }
         Attempt::Refused(code) if !code.is_retriable() => {
             DeliveryErrorKind::Broker { code: *code, message: told.message.clone() }
         }

@@ -93,6 +93,28 @@ async fn an_out_of_order_sequence_bumps_the_epoch_and_is_not_fatal() {
     .await;
 }
 
+/// A request that was never answered may still be carried out: what it brought is not numbered anew when its predecessor is gone.
+#[tokio::test(start_paused = true)]
+async fn what_was_never_answered_fails_when_its_predecessor_is_lost() {
+    patiently(async {
+        let world = World::replicated().await;
+        acks(world.send_batch(2).await).await;
+        acks(world.send_batch(2).await).await;
+        let cut = world.cluster.faults().on(ApiKey::Produce).close_before_work();
+        world.cluster.faults().move_leader_and_lose_records(TOPIC, 0, 2, 2);
+        let failed = world.send_batch(2).await;
+        for delivery in failed {
+            let error = delivery.await.expect_err("nobody can tell");
+            assert!(matches!(error.kind, DeliveryErrorKind::PredecessorLost { .. }), "{error}");
+            assert!(error.possibly_written() && error.is_retriable() && !error.is_fatal());
+        }
+        assert_eq!(cut.fired(), 1);
+        acks(world.send_batch(2).await).await;
+        assert_eq!(world.values(0), [0, 1, 6, 7]);
+    })
+    .await;
+}
+
 /// 4. librdkafka#4438: a possibly written batch is sent again under its own numbers, and a recognised repetition is a success.
 #[tokio::test(start_paused = true)]
 async fn a_possibly_written_batch_is_repeated_under_its_own_numbers() {

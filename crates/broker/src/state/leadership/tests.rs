@@ -103,6 +103,17 @@ fn a_reassigned_partition_keeps_its_leader_if_it_can() {
 }
 
 #[test]
+fn who_is_no_replica_any_more_never_leads_again() {
+    let mut it = Leadership::new(vec![1, 2], |_| true);
+    Down(&[3]).by_min_isr(2, |rules| it.reassign(&[3], rules));
+    assert_eq!(eligible(&it), (None, &[][..], &[][..], None));
+    Down(&[]).by_min_isr(2, |rules| {
+        it.node_back(3, rules);
+    });
+    assert!(it.leader.is_none_or(|leader| leader == 3), "{:?} leads", it.leader);
+}
+
+#[test]
 fn min_isr_is_capped_by_the_replication_factor() {
     let mut it = Leadership::new(vec![1, 2], |_| true);
     assert!(it.has_min_isr(3));

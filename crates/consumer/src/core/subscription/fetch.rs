@@ -9,7 +9,7 @@ use super::Subscription;
 use super::nodes::{Flight, LoopId, Waiting};
 use crate::core::budget::FrameId;
 use crate::core::fetched::Fetched;
-use crate::core::fetching::{Buffered, FetchId, Fetching, Lane};
+use crate::core::fetching::{Buffered, FetchId, Lane};
 use crate::core::partition::{EpochChecks, FetchReadiness, Partition, Watermarks};
 use crate::core::position::Position;
 use crate::core::session::{FetchTarget, Targets};
@@ -215,9 +215,7 @@ impl Subscription {
         self.finish_part(frame);
         for (name, _) in &plan.targets {
             if awaited(self, name) {
-                if let Some(fetching) = self.partitions.get_mut(name).and_then(Partition::fetching_mut) {
-                    handle_nothing(fetching, plan.lane, now, unit_random);
-                }
+                self.handle_no_news(name, plan.lane, now, unit_random);
                 self.after_transition(name);
             }
         }
@@ -263,7 +261,26 @@ impl Subscription {
                 fetching.back_off(now + self.config.retry_backoff.delay(1, unit_random));
                 self.effects.metadata = true;
             }
-            (None, None) => handle_nothing(fetching, lane, now, unit_random),
+            (None, None) => self.handle_no_news(&answer.partition, lane, now, unit_random),
+        }
+    }
+
+    /// A partition has no news. Whoever asks beyond what can be read, where too few replicas have what the leader has, or where
+    /// a transaction is open, is told so at once and not when there is something to read (Java: `DelayedFetch.tryComplete`): it is
+    /// asked again after a pause, and keeps nobody else waiting.
+    fn handle_no_news(&mut self, name: &TopicPartition, lane: Lane, now: Instant, unit_random: f64) {
+        let readable_end = self.end_offset(name);
+        let Some(fetching) = self.partitions.get_mut(name).and_then(Partition::fetching_mut) else { return };
+        if readable_end.is_some_and(|end| fetching.fetch_offset() > end) {
+            let in_a_row = fetching.count_failure();
+            return fetching.back_off(now + self.config.retry_backoff.delay(in_a_row, unit_random));
+        }
+        match lane {
+            Lane::Main => fetching.handle_nothing(),
+            // It is asked for again after a pause, which doubles: until then the main lane may have taken it over.
+            Lane::Detour => {
+                fetching.handle_empty_detour(|in_a_row| now + DETOUR_PAUSE.delay(in_a_row, unit_random));
+            }
         }
     }
 
@@ -401,17 +418,6 @@ impl Subscription {
     fn tell_broker_works(&mut self, node_id: i32) {
         if let Some(node) = self.nodes.get_mut(&node_id) {
             node.told = None;
-        }
-    }
-}
-
-/// A partition has no news. On a detour it is asked for again after a pause, which doubles: until then the main lane may have taken
-/// it over.
-fn handle_nothing(fetching: &mut Fetching, lane: Lane, now: Instant, unit_random: f64) {
-    match lane {
-        Lane::Main => fetching.handle_nothing(),
-        Lane::Detour => {
-            fetching.handle_empty_detour(|in_a_row| now + DETOUR_PAUSE.delay(in_a_row, unit_random));
         }
     }
 }

@@ -45,6 +45,8 @@ pub(super) struct Log {
     pub(super) leader: i32,
     pub(super) leader_epoch: i32,
     pub(super) start_offset: i64,
+    /// Where reading ends although there is more: too few replicas have it.
+    pub(super) held_watermark: Option<i64>,
     /// Encoded batches with their first and next offsets.
     pub(super) batches: Vec<(i64, i64, Bytes)>,
     /// Offsets of records that the application may see.
@@ -59,6 +61,7 @@ impl Log {
             leader,
             leader_epoch: 0,
             start_offset: 0,
+            held_watermark: None,
             batches: Vec::new(),
             visible: Vec::new(),
             aborted: Vec::new(),
@@ -67,6 +70,10 @@ impl Log {
 
     pub(super) fn end_offset(&self) -> i64 {
         self.batches.last().map_or(0, |(_, next, _)| *next)
+    }
+
+    fn high_watermark(&self) -> i64 {
+        self.held_watermark.unwrap_or(self.end_offset())
     }
 
     pub(super) fn append(&mut self, next: i64, batch: Bytes, visible: impl IntoIterator<Item = i64>) {
@@ -254,7 +261,9 @@ impl World {
             let mut data = None;
             if code.is_ok() {
                 let bytes_max = room.min(usize::try_from(target.partition_bytes_max).unwrap());
-                let records = log.read(target.fetch_offset, bytes_max);
+                let is_readable = target.fetch_offset < log.high_watermark();
+                let records =
+                    if is_readable { log.read(target.fetch_offset, bytes_max) } else { Bytes::new() };
                 // At least one batch, but only of the first partition that has records (KIP-74).
                 if !records.is_empty() && (records.len() <= bytes_max || frame_bytes == 0) {
                     frame_bytes += records.len();
@@ -270,8 +279,8 @@ impl World {
                 error: code,
                 watermarks: Watermarks {
                     log_start_offset: known.then_some(log.start_offset),
-                    high_watermark: known.then_some(log.end_offset()),
-                    last_stable_offset: known.then_some(log.end_offset()),
+                    high_watermark: known.then_some(log.high_watermark()),
+                    last_stable_offset: known.then_some(log.high_watermark()),
                 },
                 diverging: None,
                 preferred_read_replica: None,

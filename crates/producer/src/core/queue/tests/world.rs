@@ -328,9 +328,8 @@ impl World {
     fn fail_over(&mut self) {
         self.log.fail_over();
         self.leader = (self.leader + 1) % NODES;
-        // No request outlives two changes of the leader: what waited at the new one was refused while it did not lead.
+        // What waited at the new one was refused while it did not lead.
         let link = &mut self.links[self.leader];
-        link.rest.clear();
         let refused = link.requests.drain(..).map(|request| request.name);
         link.answers.extend(refused.map(|name| (name, Err(ErrorCode::NotLeaderOrFollower))));
     }

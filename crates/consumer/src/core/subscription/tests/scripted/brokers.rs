@@ -125,3 +125,32 @@ fn a_preferred_replica_that_fails_or_is_not_known_is_not_tried_without_a_pause()
         assert!((5..=20).contains(&sent), "{sent} fetches in a second");
     }
 }
+
+#[test]
+fn what_cannot_be_read_yet_is_asked_for_with_pauses_and_keeps_nobody_waiting() {
+    let mut held = log(1, 3);
+    held.held_watermark = Some(10);
+    let mut world = world([held, log(1, 1)]);
+    seek(&mut world, 0, 20);
+    seek(&mut world, 1, 10);
+    let (mut asked, mut asked_for_other) = (0, 0);
+    let began = world.now;
+    while world.now < began + Duration::from_secs(1) {
+        world.ask();
+        if world.send(1) {
+            let targets = &world.flights[0].plan.targets;
+            asked += targets.iter().filter(|(name, _)| *name == tp(0)).count();
+            asked_for_other += targets.iter().filter(|(name, _)| *name == tp(1)).count();
+            // At once, although there is nothing to read.
+            world.answer(1, |_| None);
+        }
+        world.now += Duration::from_millis(1);
+    }
+    assert!((2..=20).contains(&asked), "{asked} times in a second");
+    assert!(asked_for_other > 900, "{asked_for_other} times in a second");
+
+    world.logs.get_mut(&tp(0)).unwrap().held_watermark = None;
+    world.now += Duration::from_secs(5);
+    world.ask();
+    assert_eq!(world.settle_batch(), (0, (20..30).collect()));
+}
