@@ -25,6 +25,7 @@ pub(crate) struct Sending<'a> {
     state: State<'a>,
 }
 
+#[expect(clippy::large_enum_variant, reason = "a box for each record is what this spares")]
 enum State<'a> {
     New(Record<'a>),
     Waiting(Slow<'a>),
