@@ -21,8 +21,4 @@ impl SplitMix64 {
     pub(crate) fn below(&mut self, end: u64) -> u64 {
         self.next() % end.max(1)
     }
-
-    pub(crate) fn pick<T: Copy>(&mut self, choices: &[T; 8]) -> T {
-        choices[self.below(8) as usize]
-    }
 }

@@ -6,7 +6,7 @@ use milena_protocol::Uuid;
 
 use super::Faults;
 use crate::NodeId;
-use crate::state::{Leadership, NewTopic, Partition, Rules};
+use crate::state::{ClusterState, Leadership, NewTopic, Partition, PartitionState, Rules};
 
 impl Faults {
     /// Makes `node` the leader of a partition, in a higher leader epoch. False if there is no such partition.
@@ -36,8 +36,10 @@ impl Faults {
         node: NodeId,
         offset: i64,
     ) -> bool {
-        self.with(topic, partition, |partition| partition.lock().log.truncate(offset))
-            && self.lead(topic, partition, |leadership, rules| leadership.elect(node, rules))
+        self.with_rules(topic, partition, |cluster, state| {
+            state.log.truncate(offset);
+            cluster.lead_locked(state, |leadership, rules| leadership.elect(node, rules));
+        })
     }
 
     /// Has a partition forget all idempotent producers, as when their state has expired.
@@ -108,10 +110,19 @@ impl Faults {
     }
 
     fn lead(&self, topic: &str, partition: i32, change: impl FnOnce(&mut Leadership, &Rules<'_>)) -> bool {
-        let state = self.shared.state();
-        let found = state.topic(topic).and_then(|topic| topic.partition(partition));
-        let is_found = found.map(|partition| state.lead(partition, change)).is_some();
-        drop(state);
+        self.with_rules(topic, partition, |cluster, state| cluster.lead_locked(state, change))
+    }
+
+    fn with_rules(
+        &self,
+        topic: &str,
+        partition: i32,
+        act: impl FnOnce(&ClusterState, &mut PartitionState),
+    ) -> bool {
+        let cluster = self.shared.state();
+        let found = cluster.topic(topic).and_then(|topic| topic.partition(partition));
+        let is_found = found.map(|partition| act(&cluster, &mut partition.lock())).is_some();
+        drop(cluster);
         self.shared.seen.changed();
         is_found
     }

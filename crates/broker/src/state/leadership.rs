@@ -139,7 +139,6 @@ impl Leadership {
             let isr = replicas.iter().copied().filter(|node| (rules.is_alive)(*node)).collect();
             it.set_in_sync(isr, None, rules);
             it.elect_any(rules);
-            it.last_leader = it.last_leader.filter(is_kept);
             if has_lost_some && it.leader == leader && it.leader_epoch == leader_epoch {
                 it.leader_epoch += 1;
             }
@@ -214,8 +213,7 @@ impl Leadership {
         }
         let is_nobody_left =
             rules.eligible_below.is_some() && self.isr.is_empty() && self.eligible.is_empty();
-        let last_leader =
-            self.last_leader.filter(|node| is_nobody_left && self.replicas.contains(node) && is_alive(node));
+        let last_leader = self.last_leader.filter(|node| is_nobody_left && is_alive(node));
         let any = || self.replicas.iter().copied().find(is_alive).filter(|_| rules.allows_unclean);
         let uncleanly = last_leader.or_else(any);
         if uncleanly.is_some() {
@@ -250,7 +248,10 @@ impl Leadership {
                     self.catch_up(rules.is_alive, rules);
                 }
             }
-            None if rules.eligible_below.is_some() => self.last_leader = self.last_leader.or(before),
+            // Unless it is no replica any more.
+            None if rules.eligible_below.is_some() => {
+                self.last_leader = self.last_leader.or(before).filter(|node| self.replicas.contains(node));
+            }
             None => {}
         }
     }

@@ -2,7 +2,7 @@
 
 use milena_protocol::ErrorCode;
 
-use super::{AdminError, ClusterState, Leadership, Partition, Rules};
+use super::{AdminError, ClusterState, Leadership, Partition, PartitionState, Rules};
 use crate::NodeId;
 
 /// Which replica is to lead.
@@ -21,7 +21,15 @@ impl ClusterState {
         partition: &Partition,
         change: impl FnOnce(&mut Leadership, &Rules<'_>) -> T,
     ) -> T {
-        let mut state = partition.lock();
+        self.lead_locked(&mut partition.lock(), change)
+    }
+
+    /// As [`Self::lead`], of a partition that is locked for more than that.
+    pub(crate) fn lead_locked<T>(
+        &self,
+        state: &mut PartitionState,
+        change: impl FnOnce(&mut Leadership, &Rules<'_>) -> T,
+    ) -> T {
         let config = state.log.config().clone();
         let rules = Rules {
             is_alive: &|node| self.is_alive(node),

@@ -6,7 +6,7 @@ use milena::{Env, Kafka, Producer, Record};
 use tokio::sync::mpsc;
 
 use super::meter::Meter;
-use super::pool::pool;
+use super::pool::{headers, pool};
 use super::report::{Measured, Quantiles};
 use super::{BenchArgs, PROGRESS_EVERY};
 use crate::failure::Failure;
@@ -91,7 +91,7 @@ async fn send(
         let record = Record::to(&args.topic).key(&key).value(&event.value);
         let sent = match args.headers {
             false => producer.send(record).await,
-            true => producer.send(record.headers(&event.headers())).await,
+            true => producer.send(record.headers(&headers(event))).await,
         };
         let failed = failed.clone();
         sent.map_err(Failure::operation)?.on_completion(move |result| {

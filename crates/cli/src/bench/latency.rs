@@ -3,7 +3,7 @@
 use milena::{KafkaBuilder, Record};
 
 use super::meter::Meter;
-use super::pool::pool;
+use super::pool::{headers, pool};
 use super::report::{Measured, Quantiles};
 use super::{BenchArgs, PROGRESS_EVERY};
 use crate::failure::Failure;
@@ -38,7 +38,7 @@ pub(super) async fn run(
         let record = Record::to(&args.topic).key(&event.key).value(&event.value);
         let sent = match args.headers {
             false => producer.send(record).await,
-            true => producer.send(record.headers(&event.headers())).await,
+            true => producer.send(record.headers(&headers(event))).await,
         };
         sent.map_err(Failure::operation)?.await.map_err(Failure::operation)?;
         let acknowledged = env.now();

@@ -3,9 +3,10 @@
 use std::collections::VecDeque;
 
 use milena::{Delivery, Kafka, Record, TopicProducer};
+use milena_bench_events::Event;
 
 use super::meter::Meter;
-use super::pool::{Event, pool};
+use super::pool::{headers, pool};
 use super::report::Measured;
 use super::{BenchArgs, PROGRESS_EVERY};
 use crate::failure::Failure;
@@ -52,7 +53,7 @@ impl Load<'_> {
             let record = Record::new().key(&event.key).value(&event.value);
             let sent = match self.headers {
                 false => self.topic.send(record).await,
-                true => self.topic.send(record.headers(&event.headers())).await,
+                true => self.topic.send(record.headers(&headers(event))).await,
             };
             self.pending.push_back(sent.map_err(Failure::operation)?);
             if self.pending.len().is_multiple_of(SETTLE_EVERY) {

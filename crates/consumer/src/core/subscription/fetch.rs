@@ -7,6 +7,7 @@ use milena_protocol::ErrorCode;
 
 use super::Subscription;
 use super::nodes::{Flight, LoopId, Waiting};
+use crate::config::IsolationLevel;
 use crate::core::budget::FrameId;
 use crate::core::fetched::Fetched;
 use crate::core::fetching::{Buffered, FetchId, Lane};
@@ -269,8 +270,9 @@ impl Subscription {
     /// a transaction is open, is told so at once and not when there is something to read (Java: `DelayedFetch.tryComplete`): it is
     /// asked again after a pause, and keeps nobody else waiting.
     fn handle_no_news(&mut self, name: &TopicPartition, lane: Lane, now: Instant, unit_random: f64) {
-        let readable_end = self.end_offset(name);
-        let Some(fetching) = self.partitions.get_mut(name).and_then(Partition::fetching_mut) else { return };
+        let Some(partition) = self.partitions.get_mut(name) else { return };
+        let readable_end = partition.watermarks().readable_end(self.config.isolation_level);
+        let Some(fetching) = partition.fetching_mut() else { return };
         if readable_end.is_some_and(|end| fetching.fetch_offset() > end) {
             let in_a_row = fetching.count_failure();
             return fetching.back_off(now + self.config.retry_backoff.delay(in_a_row, unit_random));
@@ -436,6 +438,14 @@ fn is_refusal(code: ErrorCode) -> bool {
 }
 
 impl Watermarks {
+    /// The end of what may be read, as far as brokers told.
+    pub(super) fn readable_end(&self, isolation_level: IsolationLevel) -> Option<i64> {
+        match isolation_level {
+            IsolationLevel::ReadCommitted => self.last_stable_offset,
+            IsolationLevel::ReadUncommitted => self.high_watermark,
+        }
+    }
+
     /// Takes over what is told; what is not told stays.
     fn update(&mut self, told: Self) {
         self.log_start_offset = told.log_start_offset.or(self.log_start_offset);

@@ -200,11 +200,7 @@ impl Subscription {
 
     /// The end of what may be read, as far as brokers told.
     pub(crate) fn end_offset(&self, partition: &TopicPartition) -> Option<i64> {
-        let watermarks = self.partitions.get(partition)?.watermarks();
-        match self.config.isolation_level {
-            IsolationLevel::ReadCommitted => watermarks.last_stable_offset,
-            IsolationLevel::ReadUncommitted => watermarks.high_watermark,
-        }
+        self.partitions.get(partition)?.watermarks().readable_end(self.config.isolation_level)
     }
 
     /// How many records are between the position and the end of what may be read.
