@@ -5,9 +5,8 @@
 //! and the record format, and goes wrong on request ([`Faults`]).
 //!
 //! Where it differs from Kafka, beside what the documentation of each configuration key says: elections lose no record but on
-//! request, since the replicas of a partition are one log; offsets are committed even while `__consumer_offsets` has fewer
-//! replicas in sync than `min.insync.replicas` (Kafka: COORDINATOR_NOT_AVAILABLE); and a late marker of a transaction of the second
-//! version (KIP-890), at the producer's current epoch, may complete the offsets of its next one.
+//! request, since the replicas of a partition are one log; and while `__consumer_offsets` has fewer replicas in sync than
+//! `min.insync.replicas`, groups are described as they become once there are enough (Kafka: as they were).
 //!
 //! | where | what |
 //! | --- | --- |

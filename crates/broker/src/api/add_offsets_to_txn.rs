@@ -32,7 +32,7 @@ fn add(context: &RequestContext<'_>, request: &AddOffsetsToTxnRequest) -> Result
     let partition = offsets_partition(context, &request.group_id)?;
     let producer = Producer { id: request.producer_id, epoch: request.producer_epoch };
     let now_ms = context.now_ms();
-    shared.coordinate(id, |coordinator| {
+    shared.coordinate_step(id, |coordinator| {
         coordinator.add_partitions(id, producer, &[partition], Level::ORIGINAL, now_ms)
     })
 }

@@ -87,7 +87,7 @@ fn add_or_verify(context: &RequestContext<'_>, asked: &AddPartitionsToTxnTransac
         true => {
             context.shared.read_transactions(|coordinator| coordinator.verify_partitions(id, producer, &all))
         }
-        false => context.shared.coordinate(id, |coordinator| {
+        false => context.shared.coordinate_step(id, |coordinator| {
             let level = match context.version >= BATCHES_SINCE_VERSION {
                 true => Level::EPOCH_BUMP,
                 false => Level::ORIGINAL,

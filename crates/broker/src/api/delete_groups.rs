@@ -17,6 +17,14 @@ impl Api for DeleteGroupsRequest {
                 results.push(result(group_id, deleted.err().unwrap_or(ErrorCode::None)));
             }
         }
+        let deadline = context.group_write_deadline();
+        for result in results.iter_mut().filter(|result| result.error_code != ErrorCode::NotCoordinator) {
+            if let Some((partition, hold)) = context.held_for(&result.group_id)
+                && let Err(error) = context.let_go(&partition, hold, deadline).await
+            {
+                result.error_code = error;
+            }
+        }
         DeleteGroupsResponse { results, ..Default::default() }.into()
     }
 
@@ -28,7 +36,10 @@ impl Api for DeleteGroupsRequest {
 
 fn delete(context: &RequestContext<'_>, group_id: &str) -> Result<(), ErrorCode> {
     let state = context.shared.state();
-    context.groups(&state, group_id)?.delete(group_id)
+    let mut groups = context.groups(&state, group_id)?;
+    groups.get(group_id).ok_or(ErrorCode::GroupIdNotFound)?.check_delete()?;
+    context.begin_group_write(&state, &mut groups, group_id);
+    groups.delete(group_id)
 }
 
 fn result(group_id: ByteStr, error_code: ErrorCode) -> DeletableGroupResult {

@@ -40,7 +40,7 @@ fn end(context: &RequestContext<'_>, request: &EndTxnRequest) -> Result<Producer
         false => Level::ORIGINAL,
     };
     let now_ms = context.now_ms();
-    shared.coordinate(id, |coordinator| {
+    shared.coordinate_step(id, |coordinator| {
         coordinator.end(id, producer, outcome, level, now_ms, || shared.state_mut().new_producer_id())
     })
 }

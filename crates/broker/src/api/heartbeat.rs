@@ -17,6 +17,11 @@ impl Api for HeartbeatRequest {
                 .groups(&state, &self.group_id)
                 .and_then(|mut groups| groups.heartbeat(&self, context.shared.clock.moment()))
         };
+        let written = match beaten {
+            Ok(()) | Err(ErrorCode::RebalanceInProgress) => context.group_written(&self.group_id).await,
+            Err(_) => Ok(()),
+        };
+        let beaten = written.and(beaten);
         HeartbeatResponse { error_code: beaten.err().unwrap_or(ErrorCode::None), ..Default::default() }.into()
     }
 

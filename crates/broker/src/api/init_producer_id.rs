@@ -65,7 +65,7 @@ fn initialise(
         level: shared.transaction_level(),
         now_ms: context.now_ms(),
     };
-    shared.coordinate(transactional_id, |coordinator| {
+    shared.coordinate_step(transactional_id, |coordinator| {
         coordinator.initialise(transactional_id, terms, || shared.state_mut().new_producer_id())
     })
 }

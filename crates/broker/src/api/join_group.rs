@@ -2,6 +2,7 @@
 
 use milena_protocol::messages::{JoinGroupRequest, JoinGroupResponse};
 use milena_protocol::{ByteStr, ErrorCode};
+use tokio::select;
 use tokio::sync::oneshot;
 
 use super::Api;
@@ -34,12 +35,20 @@ impl Api for JoinGroupRequest {
                 client_host: context.client_host,
                 api_version: context.version,
             };
+            let is_new = groups.get(&self.group_id).is_none();
             groups.join(&self, client, slot, context.shared.clock.moment(), settings, &*state);
+            if is_new && groups.get(&self.group_id).is_some() {
+                context.begin_group_write(&state, &mut groups, &self.group_id);
+            }
         }
         context.shared.seen.changed();
-        match context.answer_of_group(&self.group_id, answer).await {
-            Some(response) => Reply::Answer(in_version(context, response)),
-            None => Reply::Silence,
+        select! {
+            biased;
+            response = context.answer_of_group(&self.group_id, answer) => match response {
+                Some(response) => Reply::Answer(in_version(context, response)),
+                None => Reply::Silence,
+            },
+            error = context.group_unwritten(&self.group_id) => refused(context, ByteStr::new(), error),
         }
     }
 

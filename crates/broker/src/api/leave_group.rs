@@ -6,6 +6,7 @@ use milena_protocol::messages::leave_group_response::MemberResponse;
 use milena_protocol::messages::{LeaveGroupRequest, LeaveGroupResponse};
 
 use super::Api;
+use crate::group::{Group, Groups};
 use crate::node::{Reply, RequestContext};
 
 /// From this version on several members may leave at once.
@@ -26,11 +27,21 @@ impl Api for LeaveGroupRequest {
             let settings = &state.settings().groups;
             match context.groups(&state, &self.group_id) {
                 Ok(mut groups) => {
-                    groups.leave(&self.group_id, &members, context.shared.clock.moment(), settings)
+                    let is_empty = |groups: &Groups| groups.get(&self.group_id).is_none_or(Group::is_empty);
+                    let was_empty = is_empty(&groups);
+                    let now = context.shared.clock.moment();
+                    let left = groups.leave(&self.group_id, &members, now, settings);
+                    if !was_empty && is_empty(&groups) {
+                        context.begin_group_write(&state, &mut groups, &self.group_id);
+                    }
+                    left
                 }
                 Err(error) => return self.refuse(context, error),
             }
         };
+        if let Err(error) = context.group_written(&self.group_id).await {
+            return self.refuse(context, error);
+        }
         let answer = |(member, left): (MemberIdentity, Result<(), ErrorCode>)| MemberResponse {
             member_id: member.member_id,
             group_instance_id: member.group_instance_id,

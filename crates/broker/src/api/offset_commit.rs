@@ -23,37 +23,19 @@ const TOPIC_IDS_SINCE_VERSION: i16 = 10;
 
 impl Api for OffsetCommitRequest {
     async fn handle(self, context: &RequestContext<'_>) -> Reply<OffsetCommitResponse> {
-        let state = context.shared.state();
-        let mut answer = Answer { by_id: context.version >= TOPIC_IDS_SINCE_VERSION, topics: Vec::new() };
-        let mut valid = Vec::new();
-        for topic in &self.topics {
-            match find_topic(&state, topic, answer.by_id) {
-                Err(error) => {
-                    let errors = topic.partitions.iter().map(|partition| (partition, error));
-                    answer.add(topic, errors);
-                }
-                Ok(found) => {
-                    let mut commits = Vec::new();
-                    for partition in &topic.partitions {
-                        match context.partition(Some(found), partition.partition_index) {
-                            Ok(_) => commits.push(partition),
-                            Err(error) => answer.add(topic, std::iter::once((partition, error))),
-                        }
-                    }
-                    if !commits.is_empty() {
-                        valid.push(Commits { topic, found: found.clone(), partitions: commits });
-                    }
-                }
-            }
-        }
+        let (mut answer, valid) = self.sort(context);
         let committed = match valid.is_empty() {
             true => Ok(Vec::new()),
-            false => self.commit(context, &state, &valid),
+            false => self.commit(context, &valid),
         };
-        let mut committed = committed.unwrap_or_else(|error| {
+        let committed = match committed {
+            Ok(errors) if !valid.is_empty() => context.group_written(&self.group_id).await.map(|()| errors),
+            committed => committed,
+        };
+        let committed = committed.unwrap_or_else(|error| {
             valid.iter().map(|commits| vec![error; commits.partitions.len()]).collect()
         });
-        for (commits, errors) in valid.iter().zip(committed.drain(..)) {
+        for (commits, errors) in valid.iter().zip(committed) {
             answer.add(commits.topic, commits.partitions.iter().copied().zip(errors));
         }
         OffsetCommitResponse { topics: answer.topics, ..Default::default() }.into()
@@ -77,11 +59,13 @@ struct Commits<'a> {
 }
 
 trait Work {
+    /// What can be committed, and the answer so far: what cannot.
+    fn sort(&self, context: &RequestContext<'_>) -> (Answer, Vec<Commits<'_>>);
+
     /// Commits, and tells of each partition how it went; or why nothing is committed at all.
     fn commit(
         &self,
         context: &RequestContext<'_>,
-        state: &ClusterState,
         commits: &[Commits<'_>],
     ) -> Result<Vec<Vec<ErrorCode>>, ErrorCode>;
 
@@ -94,15 +78,42 @@ trait Work {
 }
 
 impl Work for OffsetCommitRequest {
+    fn sort(&self, context: &RequestContext<'_>) -> (Answer, Vec<Commits<'_>>) {
+        let state = context.shared.state();
+        let mut answer = Answer { by_id: context.version >= TOPIC_IDS_SINCE_VERSION, topics: Vec::new() };
+        let mut valid = Vec::new();
+        for topic in &self.topics {
+            match find_topic(&state, topic, answer.by_id) {
+                Err(error) => {
+                    let errors = topic.partitions.iter().map(|partition| (partition, error));
+                    answer.add(topic, errors);
+                }
+                Ok(found) => {
+                    let mut commits = Vec::new();
+                    for partition in &topic.partitions {
+                        match context.partition(Some(found), partition.partition_index) {
+                            Ok(_) => commits.push(partition),
+                            Err(error) => answer.add(topic, std::iter::once((partition, error))),
+                        }
+                    }
+                    if !commits.is_empty() {
+                        valid.push(Commits { topic, found: found.clone(), partitions: commits });
+                    }
+                }
+            }
+        }
+        (answer, valid)
+    }
+
     fn commit(
         &self,
         context: &RequestContext<'_>,
-        state: &ClusterState,
         commits: &[Commits<'_>],
     ) -> Result<Vec<Vec<ErrorCode>>, ErrorCode> {
+        let state = context.shared.state();
         let metadata_max = state.settings().groups.offset_metadata_max;
         let now = context.shared.clock.moment();
-        let mut groups = context.groups(state, &self.group_id)?;
+        let mut groups = context.groups(&state, &self.group_id)?;
         let committer = Committer {
             member_id: &self.member_id,
             group_instance_id: self.group_instance_id.as_deref(),
@@ -127,6 +138,9 @@ impl Work for OffsetCommitRequest {
                 of_topic.push(ErrorCode::None);
             }
             errors.push(of_topic);
+        }
+        if !committed.is_empty() {
+            context.begin_group_write(&state, &mut groups, &self.group_id);
         }
         for (commits, partition) in committed {
             let offset = self.offset(partition, commits.found.id, now);

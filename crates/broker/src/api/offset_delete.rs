@@ -10,7 +10,7 @@ use milena_protocol::messages::offset_delete_response::{
 use milena_protocol::messages::{OffsetDeleteRequest, OffsetDeleteResponse};
 
 use super::Api;
-use crate::group::{Group, Groups};
+use crate::group::Groups;
 use crate::node::{Reply, RequestContext};
 use crate::state::ClusterState;
 
@@ -19,23 +19,31 @@ impl Api for OffsetDeleteRequest {
         if self.group_id.is_empty() {
             return self.refuse(context, ErrorCode::InvalidGroupId);
         }
-        let state = context.shared.state();
-        let mut groups = match context.groups(&state, &self.group_id) {
-            Ok(groups) => groups,
+        let topics = match delete(context, &self) {
+            Ok(topics) => topics,
             Err(error) => return self.refuse(context, error),
         };
-        let checked = groups.get(&self.group_id).ok_or(ErrorCode::GroupIdNotFound);
-        if let Err(error) = checked.and_then(Group::check_offset_delete) {
-            return self.refuse(context, error);
+        match context.group_written(&self.group_id).await {
+            Ok(()) => OffsetDeleteResponse { topics, ..Default::default() }.into(),
+            Err(error) => self.refuse(context, error),
         }
-        let mut work = Deletion { context, state: &state, groups: &mut groups, group_id: &self.group_id };
-        let topics = self.topics.iter().map(|topic| work.delete(topic)).collect();
-        OffsetDeleteResponse { topics, ..Default::default() }.into()
     }
 
     fn refuse(self, _: &RequestContext<'_>, error_code: ErrorCode) -> Reply<OffsetDeleteResponse> {
         OffsetDeleteResponse { error_code, ..Default::default() }.into()
     }
+}
+
+fn delete(
+    context: &RequestContext<'_>,
+    request: &OffsetDeleteRequest,
+) -> Result<Vec<OffsetDeleteResponseTopic>, ErrorCode> {
+    let state = context.shared.state();
+    let group_id = &request.group_id;
+    let mut groups = context.groups(&state, group_id)?;
+    groups.get(group_id).ok_or(ErrorCode::GroupIdNotFound)?.check_offset_delete()?;
+    let mut work = Deletion { context, state: &state, groups: &mut groups, group_id };
+    Ok(request.topics.iter().map(|topic| work.delete(topic)).collect())
 }
 
 struct Deletion<'a> {
@@ -72,6 +80,7 @@ impl Deletion<'_> {
         if is_subscribed {
             return Err(ErrorCode::GroupSubscribedToTopic);
         }
+        self.context.begin_group_write(self.state, self.groups, self.group_id);
         self.groups.offsets.delete(self.group_id, topic, partition);
         Ok(())
     }

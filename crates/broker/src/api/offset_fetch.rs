@@ -12,7 +12,7 @@ use milena_protocol::{ByteStr, ErrorCode};
 use super::Api;
 use crate::group::{CommittedOffset, Groups};
 use crate::node::{Reply, RequestContext};
-use crate::state::ClusterState;
+use crate::state::{ClusterState, Hold, InternalTopic};
 
 /// From this version on an error that concerns a group is told of the group, and before of each of its partitions.
 const GROUP_ERRORS_SINCE_VERSION: i16 = 2;
@@ -101,7 +101,11 @@ fn fetch_group(
     if let Err(error) = checked {
         return failed_group(context, group, error);
     }
-    let fetch = Fetch { context, state: &state, groups: &groups, group_id: &group.group_id, require_stable };
+    let hold = state
+        .coordinator_partition(InternalTopic::Offsets, &group.group_id)
+        .and_then(|partition| partition.lock().hold());
+    let fetch =
+        Fetch { context, state: &state, groups: &groups, group_id: &group.group_id, require_stable, hold };
     let topics = match &group.topics {
         Some(topics) => fetch.named(topics),
         None => fetch.all(),
@@ -116,6 +120,8 @@ struct Fetch<'a> {
     groups: &'a Groups,
     group_id: &'a str,
     require_stable: bool,
+    /// Whether the newest offsets are held back.
+    hold: Option<Hold>,
 }
 
 impl Fetch<'_> {
@@ -160,14 +166,14 @@ impl Fetch<'_> {
         let ids_differ = |offset: &CommittedOffset| {
             !offset.topic_id.is_zero() && !topic.topic_id.is_zero() && offset.topic_id != topic.topic_id
         };
-        let offset = self.groups.offsets.get(self.group_id, name, partition);
+        let offset = self.groups.offsets.get_seen(self.group_id, name, partition, self.hold);
         self.answer(name, partition, offset.filter(|offset| !ids_differ(offset)))
     }
 
     /// All offsets of the group; where topics are named by id, without topics that are gone.
     fn all(&self) -> Vec<OffsetFetchResponseTopics> {
         let mut topics: Vec<OffsetFetchResponseTopics> = Vec::new();
-        for (name, partition, offset) in self.groups.offsets.of_group(self.group_id) {
+        for (name, partition, offset) in self.groups.offsets.seen_of_group(self.group_id, self.hold) {
             let partition = self.answer(name, partition, Some(offset));
             match topics.last_mut() {
                 Some(last) if last.name == *name => last.partitions.push(partition),
@@ -189,7 +195,9 @@ impl Fetch<'_> {
         partition_index: i32,
         offset: Option<&CommittedOffset>,
     ) -> OffsetFetchResponsePartitions {
-        if self.require_stable && self.groups.offsets.is_pending(self.group_id, topic, partition_index) {
+        let is_pending =
+            || self.groups.offsets.is_seen_pending(self.group_id, topic, partition_index, self.hold);
+        if self.require_stable && is_pending() {
             return failed_partition(partition_index, ErrorCode::UnstableOffsetCommit);
         }
         match offset {

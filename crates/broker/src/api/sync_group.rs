@@ -2,6 +2,7 @@
 
 use milena_protocol::ErrorCode;
 use milena_protocol::messages::{SyncGroupRequest, SyncGroupResponse};
+use tokio::select;
 use tokio::sync::oneshot;
 
 use super::Api;
@@ -19,6 +20,9 @@ impl Api for SyncGroupRequest {
         if self.group_id.is_empty() {
             return self.refuse(context, ErrorCode::InvalidGroupId);
         }
+        if let Err(error) = write_assignment(context, &self).await {
+            return self.refuse(context, error);
+        }
         let (slot, answer) = oneshot::channel();
         {
             let state = context.shared.state();
@@ -31,13 +35,41 @@ impl Api for SyncGroupRequest {
             }
         }
         context.shared.seen.changed();
-        match context.answer_of_group(&self.group_id, answer).await {
-            Some(response) => response.into(),
-            None => Reply::Silence,
+        select! {
+            biased;
+            response = context.answer_of_group(&self.group_id, answer) => match response {
+                Some(response) => response.into(),
+                None => Reply::Silence,
+            },
+            error = context.group_unwritten(&self.group_id) => self.refuse(context, error),
         }
     }
 
     fn refuse(self, _: &RequestContext<'_>, error_code: ErrorCode) -> Reply<SyncGroupResponse> {
         SyncGroupResponse { error_code, ..Default::default() }.into()
     }
+}
+
+/// Has the leader's assignment wait until enough replicas are in sync; should there not be in time, members join again.
+async fn write_assignment(context: &RequestContext<'_>, request: &SyncGroupRequest) -> Result<(), ErrorCode> {
+    let group_id = &request.group_id;
+    {
+        let state = context.shared.state();
+        if !context.is_short_of_replicas(&state, group_id) {
+            return Ok(());
+        }
+        let mut groups = context.groups(&state, group_id)?;
+        if !groups.is_assignment(request) {
+            return Ok(());
+        }
+        context.begin_group_write(&state, &mut groups, group_id);
+    }
+    let written = context.group_written(group_id).await;
+    if let Err(error) = written {
+        let state = context.shared.state();
+        let now = context.shared.clock.moment();
+        context.groups(&state, group_id)?.refuse_assignment(request, error, now, &state.settings().groups);
+        context.shared.seen.changed();
+    }
+    written
 }

@@ -24,7 +24,10 @@ const LOADING_SINCE_VERSION: i16 = 2;
 impl Api for TxnOffsetCommitRequest {
     async fn handle(self, context: &RequestContext<'_>) -> Reply<TxnOffsetCommitResponse> {
         let exists = existing(context, &self.topics);
-        let verdict = if exists.is_empty() { Ok(()) } else { commit(context, &self, &exists) };
+        let verdict = match exists.is_empty() {
+            true => Ok(()),
+            false => commit(context, &self, &exists).await,
+        };
         let metadata_max = context.shared.state().settings().groups.offset_metadata_max;
         let error = |topic: &TxnOffsetCommitRequestTopic, partition: &TxnOffsetCommitRequestPartition| match (
             exists.contains(&place(topic, partition)),
@@ -46,7 +49,7 @@ impl Api for TxnOffsetCommitRequest {
 }
 
 /// Stores the offsets of the partitions that exist, until the transaction ends.
-fn commit(
+async fn commit(
     context: &RequestContext<'_>,
     request: &TxnOffsetCommitRequest,
     exists: &BTreeSet<TopicPartition>,
@@ -69,7 +72,8 @@ fn commit(
         while_admitted(shared, &request.transactional_id, producer, admission, offsets_partition, || {
             commit_pending(context, request, exists)
         });
-    committed.and_then(|committed| committed).map_err(|error| as_told(error, context.version))
+    committed.and_then(|committed| committed).map_err(|error| as_told(error, context.version))?;
+    context.group_written(group_id).await
 }
 
 fn commit_pending(
@@ -103,6 +107,13 @@ fn commit_pending(
         for partition in topic.partitions.iter().filter(|partition| is_valid(topic, partition)) {
             check.partition(&topic_id, partition.partition_index).map_err(as_generation)?;
         }
+    }
+    if request.topics.iter().any(|topic| topic.partitions.iter().any(|it| is_valid(topic, it))) {
+        let producer = (request.producer_id, request.producer_epoch);
+        let partition = state.coordinator_partition(InternalTopic::Offsets, &group_id);
+        let partition = partition.ok_or(ErrorCode::NotCoordinator)?;
+        partition.note_transaction(context.node.id, producer, now.wall_ms)?;
+        context.begin_group_write(&state, &mut groups, &group_id);
     }
     for topic in &request.topics {
         let name = topic.name.detached();

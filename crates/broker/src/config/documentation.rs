@@ -85,6 +85,7 @@ static SENTENCES: &[(&str, &str)] = &[
     ("node.id", "This broker's id."),
     ("num.partitions", "How many partitions a topic has that does not say."),
     ("offset.metadata.max.bytes", "The longest text that may be committed with an offset."),
+    ("offsets.commit.timeout.ms", "How long whoever commits offsets, or changes a group, waits for enough replicas in sync."),
     ("offsets.retention.check.interval.ms", "How often committed offsets are looked at for those to forget."),
     ("offsets.retention.minutes", "How long committed offsets are kept that nobody uses."),
     ("offsets.topic.num.partitions", "How many partitions the groups are spread over."),

@@ -320,6 +320,7 @@ impl Configs {
                 session_timeout_max_ms: number("group.max.session.timeout.ms"),
                 members_max: size("group.max.size"),
                 offset_metadata_max: size("offset.metadata.max.bytes"),
+                offsets_commit_timeout_ms: number("offsets.commit.timeout.ms"),
                 offsets_retention_ms: number("offsets.retention.minutes").saturating_mul(60_000),
                 offsets_retention_check_ms: number("offsets.retention.check.interval.ms"),
                 consumer: ConsumerGroupSettings {
@@ -468,6 +469,8 @@ pub(crate) struct GroupSettings {
     pub(crate) members_max: usize,
     /// `offset.metadata.max.bytes`; Kafka counts characters of UTF-16.
     pub(crate) offset_metadata_max: usize,
+    /// `offsets.commit.timeout.ms`: how long whoever changes a group waits for enough replicas in sync.
+    pub(crate) offsets_commit_timeout_ms: i64,
     pub(crate) offsets_retention_ms: i64,
     pub(crate) offsets_retention_check_ms: i64,
     pub(crate) consumer: ConsumerGroupSettings,

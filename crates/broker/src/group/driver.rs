@@ -2,17 +2,19 @@
 
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use milena_protocol::{ByteStr, ErrorCode};
 use tokio::select;
 use tokio::sync::{Notify, oneshot};
+use tokio::time::Instant;
 
 use super::{GroupListing, Groups, Tenure};
 use crate::fetch::FetchWait;
 use crate::node::RequestContext;
 use crate::rng::Rng;
 use crate::shared::Shared;
-use crate::state::{ClusterState, InternalTopic, Partition};
+use crate::state::{ClusterState, Hold, InternalTopic, Partition};
 use crate::sync::lock;
 
 /// The groups, and the alarm of the task that wakes them.
@@ -137,6 +139,86 @@ impl<'a> RequestContext<'a> {
         Ok(groups)
     }
 
+    /// Call before a group or its offsets change, with the groups locked: what the partition of the group is without
+    /// enough replicas in sync for is held back.
+    pub(crate) fn begin_group_write(&self, state: &ClusterState, groups: &mut Groups, group_id: &str) {
+        if let Some(partition) = state.coordinator_partition(InternalTopic::Offsets, group_id) {
+            let hold = partition.lock().write_outside_log();
+            groups.offsets.begin_write(group_id, hold);
+        }
+    }
+
+    /// Whether what changes in a group now would be held back.
+    pub(crate) fn is_short_of_replicas(&self, state: &ClusterState, group_id: &str) -> bool {
+        let partition = state.coordinator_partition(InternalTopic::Offsets, group_id);
+        partition.is_some_and(|partition| partition.lock().is_short_of_replicas())
+    }
+
+    /// Until when somebody who changes a group now waits for enough replicas in sync.
+    pub(crate) fn group_write_deadline(&self) -> Instant {
+        let timeout_ms = self.shared.state().settings().groups.offsets_commit_timeout_ms;
+        self.shared.clock.instant() + Duration::from_millis(u64::try_from(timeout_ms).unwrap_or_default())
+    }
+
+    /// Returns when nothing is held back any more that was written before for any group of this one's partition; at once as
+    /// long as enough replicas are in sync (Java: `CoordinatorRuntime`'s deferred events).
+    ///
+    /// # Errors
+    /// `CoordinatorNotAvailable` at the deadline: nothing is taken back, and all will be seen when there are enough replicas.
+    /// `NotCoordinator` when this node ceases to coordinate the group before.
+    pub(crate) async fn group_written(&self, group_id: &str) -> Result<(), ErrorCode> {
+        match self.held_for(group_id) {
+            Some((partition, hold)) => self.let_go(&partition, hold, self.group_write_deadline()).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Why what was written before will not be told as written; does not return as long as it may be.
+    pub(crate) async fn group_unwritten(&self, group_id: &str) -> ErrorCode {
+        match self.group_written(group_id).await {
+            Ok(()) => std::future::pending().await,
+            Err(error) => error,
+        }
+    }
+
+    /// A group's partition, if it holds something back.
+    pub(crate) fn held_for(&self, group_id: &str) -> Option<(Arc<Partition>, Hold)> {
+        let state = self.shared.state();
+        let partition = state.coordinator_partition(InternalTopic::Offsets, group_id)?;
+        let hold = partition.lock().hold()?;
+        Some((partition.clone(), hold))
+    }
+
+    /// Returns when a partition lets go what it has held back since then.
+    ///
+    /// # Errors
+    /// As [`group_written`](Self::group_written).
+    pub(crate) async fn let_go(
+        &self,
+        partition: &Arc<Partition>,
+        since: Hold,
+        deadline: Instant,
+    ) -> Result<(), ErrorCode> {
+        let change = PartitionChange::watch(partition.clone());
+        loop {
+            {
+                let partition = partition.lock();
+                if partition.hold() != Some(since) {
+                    return Ok(());
+                }
+                if partition.leadership.leader != Some(self.node.id) {
+                    return Err(ErrorCode::NotCoordinator);
+                }
+            }
+            select! {
+                biased;
+                () = change.woken.woken() => {}
+                () = self.hangup.on() => return Err(ErrorCode::CoordinatorNotAvailable),
+                () = tokio::time::sleep_until(deadline) => return Err(ErrorCode::CoordinatorNotAvailable),
+            }
+        }
+    }
+
     /// The groups that this node coordinates, in the order of their ids.
     pub(crate) fn listed_groups(&self) -> Vec<(ByteStr, GroupListing)> {
         let state = self.shared.state();
@@ -156,13 +238,17 @@ impl<'a> RequestContext<'a> {
         group_id: &str,
         mut answer: oneshot::Receiver<T>,
     ) -> Option<T> {
-        let coordination = Coordination::watch(self, group_id)?;
+        let partition = {
+            let state = self.shared.state();
+            state.coordinator_partition(InternalTopic::Offsets, group_id)?.clone()
+        };
+        let leader_change = PartitionChange::watch(partition);
         loop {
             select! {
                 biased;
                 answer = &mut answer => return answer.ok(),
                 () = self.hangup.on() => return None,
-                () = coordination.leader_change.woken() => {
+                () = leader_change.woken.woken() => {
                     let state = self.shared.state();
                     let tenure = tenure(self.shared, &state, group_id);
                     self.shared.groups.lock().enter(group_id, tenure, self.shared.clock.moment());
@@ -172,26 +258,24 @@ impl<'a> RequestContext<'a> {
     }
 }
 
-/// Hears of another leader of a group's partition, as long as this exists.
-struct Coordination {
+/// Hears of another leader of a partition, and of what it lets go, as long as this exists.
+struct PartitionChange {
     partition: Arc<Partition>,
-    leader_change: Arc<FetchWait>,
+    woken: Arc<FetchWait>,
 }
 
-impl Coordination {
-    fn watch(context: &RequestContext<'_>, group_id: &str) -> Option<Self> {
-        let state = context.shared.state();
-        let partition = state.coordinator_partition(InternalTopic::Offsets, group_id)?.clone();
-        let leader_change = Arc::new(FetchWait::for_bytes(usize::MAX));
-        partition.lock().wait(leader_change.clone());
-        // What changed since the group was asked must not be missed: look once.
-        leader_change.wake();
-        Some(Self { partition, leader_change })
+impl PartitionChange {
+    fn watch(partition: Arc<Partition>) -> Self {
+        let woken = Arc::new(FetchWait::for_bytes(usize::MAX));
+        partition.lock().wait(woken.clone());
+        // What changed before must not be missed: look once.
+        woken.wake();
+        Self { partition, woken }
     }
 }
 
-impl Drop for Coordination {
+impl Drop for PartitionChange {
     fn drop(&mut self) {
-        self.partition.lock().stop_waiting(&self.leader_change);
+        self.partition.lock().stop_waiting(&self.woken);
     }
 }

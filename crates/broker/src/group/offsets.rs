@@ -8,6 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use milena_protocol::{ByteStr, ErrorCode, Uuid};
 
+use crate::state::Hold;
+
 /// One committed offset.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct CommittedOffset {
@@ -63,10 +65,33 @@ pub(crate) struct Offsets {
     pending: BTreeMap<i64, Pending>,
     /// Whose transactions have something pending for a partition.
     open: BTreeMap<Place, BTreeSet<i64>>,
+    /// What readers see of groups whose newest offsets are held back.
+    seen: BTreeMap<ByteStr, Seen>,
     commits: u64,
 }
 
+/// Offsets of a group as they were before something was held back.
+#[derive(Debug)]
+struct Seen {
+    since: Hold,
+    topics: Topics,
+    pending: BTreeSet<Place>,
+}
+
 impl Offsets {
+    /// Call before offsets of a group change: while that is held back, readers see them as they are now.
+    pub(crate) fn begin_write(&mut self, group: &str, hold: Option<Hold>) {
+        let Some(since) = hold else {
+            self.seen.remove(group);
+            return;
+        };
+        if self.seen.get(group).is_none_or(|seen| seen.since != since) {
+            let topics = self.groups.get(group).cloned().unwrap_or_default();
+            let pending = self.open_places(group).cloned().collect();
+            self.seen.insert(group.into(), Seen { since, topics, pending });
+        }
+    }
+
     /// Stores an offset. Names are kept: they must not share a received frame.
     pub(crate) fn commit(
         &mut self,
@@ -109,8 +134,15 @@ impl Offsets {
         &mut self,
         producer_id: i64,
         end: TransactionEnd,
+        hold: Option<Hold>,
         is_meant: impl Fn(&str) -> bool,
     ) {
+        if hold.is_some() {
+            let places =
+                self.pending.get(&producer_id).into_iter().flat_map(|pending| pending.offsets.keys());
+            let groups: BTreeSet<_> = places.map(|place| place.group.clone()).collect();
+            groups.iter().filter(|group| is_meant(group)).for_each(|group| self.begin_write(group, hold));
+        }
         let Some(pending) = self.pending.get_mut(&producer_id) else { return };
         let ended: Vec<_> = pending.offsets.extract_if(.., |place, _| is_meant(&place.group)).collect();
         if pending.offsets.is_empty() {
@@ -128,12 +160,32 @@ impl Offsets {
     }
 
     pub(crate) fn get(&self, group: &str, topic: &str, partition: i32) -> Option<&CommittedOffset> {
-        self.groups.get(group)?.get(topic)?.get(&partition).map(|numbered| &numbered.offset)
+        self.get_seen(group, topic, partition, None)
     }
 
     /// A group's offsets, by topic and partition.
     pub(crate) fn of_group(&self, group: &str) -> impl Iterator<Item = (&ByteStr, i32, &CommittedOffset)> {
-        let topics = self.groups.get(group).into_iter().flatten();
+        self.seen_of_group(group, None)
+    }
+
+    /// An offset as readers see it, where the group's offsets may be held back.
+    pub(crate) fn get_seen(
+        &self,
+        group: &str,
+        topic: &str,
+        partition: i32,
+        hold: Option<Hold>,
+    ) -> Option<&CommittedOffset> {
+        self.seen_of(group, hold)?.get(topic)?.get(&partition).map(|numbered| &numbered.offset)
+    }
+
+    /// A group's offsets as readers see them, by topic and partition.
+    pub(crate) fn seen_of_group(
+        &self,
+        group: &str,
+        hold: Option<Hold>,
+    ) -> impl Iterator<Item = (&ByteStr, i32, &CommittedOffset)> {
+        let topics = self.seen_of(group, hold).into_iter().flatten();
         topics.flat_map(|(topic, partitions)| {
             partitions.iter().map(move |(partition, numbered)| (topic, *partition, &numbered.offset))
         })
@@ -143,6 +195,19 @@ impl Offsets {
     pub(crate) fn is_pending(&self, group: &str, topic: &str, partition: i32) -> bool {
         let place = Place { group: group.into(), topic: topic.into(), partition };
         self.open.contains_key(&place)
+    }
+
+    /// Whether an open transaction has an offset for this partition, as far as readers see: its end may be held back.
+    pub(crate) fn is_seen_pending(
+        &self,
+        group: &str,
+        topic: &str,
+        partition: i32,
+        hold: Option<Hold>,
+    ) -> bool {
+        let place = Place { group: group.into(), topic: topic.into(), partition };
+        self.open.contains_key(&place)
+            || self.held_back(group, hold).is_some_and(|seen| seen.pending.contains(&place))
     }
 
     /// Whether an open transaction has an offset for this group.
@@ -210,6 +275,17 @@ impl Offsets {
             self.remove(group, &topic, partition);
         }
         !self.groups.contains_key(group) && !self.has_pending(group)
+    }
+
+    fn seen_of(&self, group: &str, hold: Option<Hold>) -> Option<&Topics> {
+        match self.held_back(group, hold) {
+            Some(seen) => Some(&seen.topics),
+            None => self.groups.get(group),
+        }
+    }
+
+    fn held_back(&self, group: &str, hold: Option<Hold>) -> Option<&Seen> {
+        self.seen.get(group).filter(|seen| hold == Some(seen.since))
     }
 
     fn number(&mut self, offset: CommittedOffset) -> Numbered {

@@ -76,6 +76,29 @@ impl Groups {
         });
     }
 
+    /// Whether this brings the assignment that members of the classic protocol wait for.
+    pub(crate) fn is_assignment(&self, request: &SyncGroupRequest) -> bool {
+        match self.get(&request.group_id) {
+            Some(Group::Classic(group)) => group.is_assignment(request),
+            Some(Group::Consumer(_)) | None => false,
+        }
+    }
+
+    /// Refuses that assignment: who waits for it is told why, and all are to join again.
+    pub(crate) fn refuse_assignment(
+        &mut self,
+        request: &SyncGroupRequest,
+        error_code: ErrorCode,
+        now: Moment,
+        settings: &GroupSettings,
+    ) {
+        self.update(&request.group_id, |group, _| {
+            if let Some(Group::Classic(group)) = group {
+                group.refuse_assignment(request, error_code, now, settings);
+            }
+        });
+    }
+
     /// A member of the classic protocol shows that it is alive.
     pub(crate) fn heartbeat(&mut self, request: &HeartbeatRequest, now: Moment) -> Result<(), ErrorCode> {
         self.update(&request.group_id, |group, _| match group {

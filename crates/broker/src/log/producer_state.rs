@@ -221,8 +221,26 @@ impl ProducerStates {
         let first_offset = ended?;
         let mut of_others = self.open.iter().filter(|(_, producer_id)| **producer_id != marker.producer_id);
         let last_stable_offset = of_others.next().map_or(offset + 1, |(first_offset, _)| *first_offset);
-        self.open.remove(&first_offset);
+        if self.open.get(&first_offset) == Some(&marker.producer_id) {
+            self.open.remove(&first_offset);
+        }
         Some(EndedTransaction { first_offset, last_stable_offset })
+    }
+
+    /// Takes in what a producer's transaction has written that is kept outside the log, so that late markers are judged by
+    /// it; it keeps no reader of the log waiting.
+    pub(crate) fn note_outside_log(
+        &mut self,
+        (producer_id, producer_epoch): (i64, i16),
+        offset: i64,
+        timestamp_ms: i64,
+    ) -> Result<(), ProducerError> {
+        self.check_epoch(producer_id, producer_epoch)?;
+        let entry = self.producers.entry(producer_id).or_insert_with(ProducerEntry::empty);
+        entry.enter_epoch(producer_epoch);
+        entry.last_timestamp_ms = timestamp_ms;
+        entry.transaction_start.get_or_insert(offset);
+        Ok(())
     }
 
     /// Where the oldest open transaction began.

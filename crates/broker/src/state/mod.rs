@@ -27,7 +27,7 @@ pub(crate) use features::{
     UpgradeType,
 };
 pub(crate) use leadership::{Leadership, Rules};
-pub(crate) use partition::{Partition, PartitionState, ProduceError, ProduceTerms, Produced};
+pub(crate) use partition::{Hold, Partition, PartitionState, ProduceError, ProduceTerms, Produced};
 use quotas::ClientQuotas;
 pub(crate) use quotas::{QuotaEntity, QuotaFilter};
 pub(crate) use replicas::Election;

@@ -29,8 +29,22 @@ pub(crate) struct PartitionState {
     pub(crate) leadership: Leadership,
     pub(crate) log: PartitionLog,
     waiting: Vec<Arc<FetchWait>>,
+    outside_log: OutsideLog,
     deleted: bool,
 }
+
+/// What the leader writes that is kept outside the log: the state of a coordinator of groups. As records are, it is not seen
+/// as long as too few replicas are in sync.
+#[derive(Debug, Default)]
+struct OutsideLog {
+    is_held: bool,
+    /// How often what was held has been let go.
+    releases: u64,
+}
+
+/// A time in which what is kept outside the log is held back, of one partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Hold(pub(crate) u64);
 
 /// Why a produced batch is not in the log.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -43,6 +57,17 @@ pub(crate) enum ProduceError {
     NotEnoughReplicas { in_sync: usize, needed: usize, log_start_offset: i64 },
     #[error("{error}")]
     Refused { error: AppendError, log_start_offset: i64 },
+}
+
+impl ProduceError {
+    /// What coordinators are told.
+    fn code_of_coordinator(self) -> ErrorCode {
+        match self {
+            Self::NotEnoughReplicas { .. } => ErrorCode::NotEnoughReplicas,
+            Self::Deleted => ErrorCode::UnknownTopicOrPartition,
+            Self::NotLeader | Self::Refused { .. } => ErrorCode::NotLeaderOrFollower,
+        }
+    }
 }
 
 /// A batch that is in the log.
@@ -74,7 +99,13 @@ impl Partition {
     ) -> Self {
         let mut log = PartitionLog::new(config, rng, now_ms);
         log.begin_leader_epoch(leadership.leader_epoch);
-        let state = PartitionState { leadership, log, waiting: Vec::new(), deleted: false };
+        let state = PartitionState {
+            leadership,
+            log,
+            waiting: Vec::new(),
+            outside_log: OutsideLog::default(),
+            deleted: false,
+        };
         Self { topic, index, state: Mutex::new(state) }
     }
 
@@ -147,7 +178,7 @@ impl Partition {
         now_ms: i64,
     ) -> Result<(), ErrorCode> {
         let mut state = self.lock();
-        state.check_takes_markers(node)?;
+        state.check_leader(node, true).map_err(ProduceError::code_of_coordinator)?;
         state.review_watermark();
         let leader_epoch = state.leadership.leader_epoch;
         let new_bytes = state
@@ -160,25 +191,54 @@ impl Partition {
         Ok(())
     }
 
-    /// Takes in a marker for what is not kept in the log, and is nothing to readers of it: later ones are judged by it.
-    pub(crate) fn note_marker(&self, node: NodeId, marker: &EndMarker, now_ms: i64) -> Result<(), ErrorCode> {
+    /// Takes in a marker for what is not kept in the log, and is nothing to readers of it: later ones are judged by it. Says
+    /// whether what it ends is held back.
+    pub(crate) fn note_marker(
+        &self,
+        node: NodeId,
+        marker: &EndMarker,
+        now_ms: i64,
+    ) -> Result<Option<Hold>, ErrorCode> {
         let mut state = self.lock();
-        state.check_takes_markers(node)?;
+        state.check_leader(node, false).map_err(ProduceError::code_of_coordinator)?;
         let log_end_offset = state.log.log_end_offset();
         let producers = state.log.producers_mut();
         producers.check_marker(marker).map_err(|error| AppendError::from(error).code())?;
         producers.note_marker(marker, log_end_offset, now_ms);
-        Ok(())
+        Ok(state.write_outside_log())
+    }
+
+    /// Takes in that a producer's transaction has something here that is not kept in the log.
+    pub(crate) fn note_transaction(
+        &self,
+        node: NodeId,
+        producer: (i64, i16),
+        now_ms: i64,
+    ) -> Result<(), ErrorCode> {
+        let mut state = self.lock();
+        state.check_leader(node, false).map_err(ProduceError::code_of_coordinator)?;
+        let log_end_offset = state.log.log_end_offset();
+        let noted = state.log.producers_mut().note_outside_log(producer, log_end_offset, now_ms);
+        noted.map_err(|error| AppendError::from(error).code())
     }
 }
 
 impl PartitionState {
-    fn check_takes_markers(&self, node: NodeId) -> Result<(), ErrorCode> {
-        self.check_leader(node, true).map_err(|error| match error {
-            ProduceError::NotEnoughReplicas { .. } => ErrorCode::NotEnoughReplicas,
-            ProduceError::Deleted => ErrorCode::UnknownTopicOrPartition,
-            ProduceError::NotLeader | ProduceError::Refused { .. } => ErrorCode::NotLeaderOrFollower,
-        })
+    /// Whether fewer replicas are in sync than `min.insync.replicas` says.
+    pub(crate) fn is_short_of_replicas(&self) -> bool {
+        !self.leadership.has_min_isr(self.log.config().min_insync_replicas)
+    }
+
+    /// The leader writes what is kept outside the log; says whether and since when it is held back.
+    pub(crate) fn write_outside_log(&mut self) -> Option<Hold> {
+        self.review_watermark();
+        self.outside_log.is_held |= self.is_short_of_replicas();
+        self.hold()
+    }
+
+    /// Whether something that is kept outside the log is held back, and since when.
+    pub(crate) fn hold(&self) -> Option<Hold> {
+        self.outside_log.is_held.then_some(Hold(self.outside_log.releases))
     }
 
     fn check_leader(&self, node: NodeId, all_in_sync: bool) -> Result<(), ProduceError> {
@@ -240,9 +300,14 @@ impl PartitionState {
         if self.leadership.leader.is_none() {
             return;
         }
-        let min_insync_replicas = self.log.config().min_insync_replicas;
-        let has_risen = self.log.hold_watermark(!self.leadership.has_min_isr(min_insync_replicas));
-        if has_risen {
+        let is_short = self.is_short_of_replicas();
+        let has_risen = self.log.hold_watermark(is_short);
+        let is_let_go = self.outside_log.is_held && !is_short;
+        if is_let_go {
+            self.outside_log.is_held = false;
+            self.outside_log.releases += 1;
+        }
+        if has_risen || is_let_go {
             self.waiting.iter().for_each(|fetch| fetch.look_again());
         }
     }

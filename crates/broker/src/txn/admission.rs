@@ -164,9 +164,13 @@ fn verdicts(
     partitions: &[TopicPartition],
 ) -> Vec<ErrorCode> {
     let answer = match admission {
-        Admission::Add => coordinator
-            .add_partitions(transactional_id, producer, partitions, Level::EPOCH_BUMP, shared.clock.now_ms())
-            .map(|()| vec![ErrorCode::None; partitions.len()]),
+        Admission::Add => {
+            let added = shared.step(coordinator, transactional_id, |coordinator| {
+                let now_ms = shared.clock.now_ms();
+                coordinator.add_partitions(transactional_id, producer, partitions, Level::EPOCH_BUMP, now_ms)
+            });
+            added.map(|()| vec![ErrorCode::None; partitions.len()])
+        }
         Admission::Verify | Admission::VerifyWithOldErrors => {
             coordinator.verify_partitions(transactional_id, producer, partitions)
         }

@@ -182,8 +182,24 @@ impl Coordinator {
     }
 
     /// Forgets what was not used for `expiration_ms` (`transactional.id.expiration.ms`).
-    pub(crate) fn expire(&mut self, now_ms: i64, expiration_ms: i64) {
-        self.transactions.retain(|_, transaction| !transaction.is_expired(now_ms, expiration_ms));
+    pub(crate) fn expire(&mut self, now_ms: i64, expiration_ms: i64, may_forget: impl Fn(&ByteStr) -> bool) {
+        self.transactions
+            .retain(|id, transaction| !transaction.is_expired(now_ms, expiration_ms) || !may_forget(id));
+    }
+
+    /// Takes a step back that could not be written; `before` is `None` where there was nothing.
+    pub(crate) fn take_back(&mut self, transactional_id: &str, before: Option<Transaction>) {
+        if before.as_ref().is_none_or(|transaction| !transaction.is_ending()) {
+            self.ending.remove(transactional_id);
+        }
+        match before {
+            Some(transaction) => {
+                self.transactions.insert(ByteStr::from(transactional_id), transaction);
+            }
+            None => {
+                self.transactions.remove(transactional_id);
+            }
+        }
     }
 
     /// Whether markers of a transaction are to be written.

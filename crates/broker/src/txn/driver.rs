@@ -15,7 +15,7 @@ use crate::NodeId;
 use crate::group::TransactionEnd;
 use crate::log::EndMarker;
 use crate::shared::Shared;
-use crate::state::{InternalTopic, Partition, TRANSACTION_VERSION};
+use crate::state::{Hold, InternalTopic, Partition, TRANSACTION_VERSION};
 use crate::sync::lock;
 
 /// How long to wait before markers that could not be written are tried again.
@@ -75,6 +75,45 @@ impl Shared {
         result
     }
 
+    /// Has the coordinator take one step of a transaction.
+    ///
+    /// # Errors
+    /// What the step says; `CoordinatorNotAvailable` when it cannot be written to the coordinator's log.
+    pub(crate) fn coordinate_step<T>(
+        &self,
+        transactional_id: &str,
+        step: impl FnOnce(&mut Coordinator) -> Result<T, ErrorCode>,
+    ) -> Result<T, ErrorCode> {
+        self.coordinate(transactional_id, |coordinator| self.step(coordinator, transactional_id, step))
+    }
+
+    /// Takes one step of a transaction, and takes it back when too few replicas of the coordinator's log are in sync to write
+    /// it (Java: `TransactionStateManager.appendTransactionToLog`).
+    pub(super) fn step<T>(
+        &self,
+        coordinator: &mut Coordinator,
+        transactional_id: &str,
+        step: impl FnOnce(&mut Coordinator) -> Result<T, ErrorCode>,
+    ) -> Result<T, ErrorCode> {
+        if self.can_log(transactional_id) {
+            return step(coordinator);
+        }
+        let before = coordinator.get(transactional_id).cloned();
+        let taken = step(coordinator);
+        if coordinator.get(transactional_id) == before.as_ref() {
+            return taken;
+        }
+        coordinator.take_back(transactional_id, before);
+        Err(ErrorCode::CoordinatorNotAvailable)
+    }
+
+    /// Whether enough replicas are in sync to write what becomes of a transaction.
+    fn can_log(&self, transactional_id: &str) -> bool {
+        let state = self.state();
+        let partition = state.coordinator_partition(InternalTopic::Transactions, transactional_id);
+        partition.is_none_or(|partition| !partition.lock().is_short_of_replicas())
+    }
+
     /// Reads what the coordinator knows.
     pub(crate) fn read_transactions<T>(&self, read: impl FnOnce(&Coordinator) -> T) -> T {
         read(&lock(&self.transactions.coordinator))
@@ -102,10 +141,14 @@ impl Shared {
         let (now_ms, level) = (self.clock.now_ms(), self.transaction_level());
         for transactional_id in self.read_transactions(|coordinator| coordinator.timed_out(now_ms)) {
             if self.has_working_coordinator(&transactional_id) {
-                self.coordinate(&transactional_id, |coordinator| {
+                let aborted = self.coordinate_step(&transactional_id, |coordinator| {
                     let new_producer_id = || self.state_mut().new_producer_id();
                     coordinator.abort_timed_out(&transactional_id, level, now_ms, new_producer_id);
+                    Ok(())
                 });
+                if let Err(error) = aborted {
+                    tracing::debug!(%transactional_id, %error, "tried again with the next check");
+                }
                 self.seen.changed();
             }
         }
@@ -114,7 +157,8 @@ impl Shared {
     /// Forgets the transactional ids that are not used.
     pub(crate) fn expire_transactional_ids(&self) {
         let expiration_ms = self.state().settings().transactions.id_expiration_ms;
-        lock(&self.transactions.coordinator).expire(self.clock.now_ms(), expiration_ms);
+        let now_ms = self.clock.now_ms();
+        lock(&self.transactions.coordinator).expire(now_ms, expiration_ms, |id| self.can_log(id));
     }
 
     /// Forgets all transactional ids, if it was the topic that holds them that was deleted; call without the state's lock.
@@ -166,7 +210,9 @@ impl Shared {
                 }
             }
         }
-        coordinator.complete_if_written(transactional_id, self.clock.now_ms());
+        if self.can_log(transactional_id) {
+            coordinator.complete_if_written(transactional_id, self.clock.now_ms());
+        }
     }
 
     fn write_marker(&self, marker: &EndMarker, (topic, index): &TopicPartition) -> Written {
@@ -177,7 +223,9 @@ impl Shared {
         };
         let Some(leader) = leader.filter(takes_markers) else { return Written::NotYet };
         match self.end_in_partition(&partition, leader, marker) {
-            Ok(()) | Err(ErrorCode::UnknownTopicOrPartition) => Written::Done,
+            // Where it is held back it is written again, which changes nothing.
+            Ok(Some(_)) => Written::NotYet,
+            Ok(None) | Err(ErrorCode::UnknownTopicOrPartition) => Written::Done,
             Err(ErrorCode::InvalidProducerEpoch | ErrorCode::TransactionCoordinatorFenced) => Written::Never,
             Err(_) => Written::NotYet,
         }
@@ -185,23 +233,24 @@ impl Shared {
 
     /// Has a partition's leader end a transaction: in its log, or among the offsets of the groups that belong to it.
     ///
-    /// Offsets have no log here; a marker concerns the groups that the partition coordinates.
+    /// Offsets have no log here; a marker concerns the groups that the partition coordinates. Says whether it is held back
+    /// until enough replicas are in sync.
     pub(crate) fn end_in_partition(
         &self,
         partition: &Partition,
         node: NodeId,
         marker: &EndMarker,
-    ) -> Result<(), ErrorCode> {
+    ) -> Result<Option<Hold>, ErrorCode> {
         if *partition.topic != *InternalTopic::Offsets.name() {
-            return partition.write_marker(node, marker, self.clock.now_ms());
+            return partition.write_marker(node, marker, self.clock.now_ms()).map(|()| None);
         }
-        partition.note_marker(node, marker, self.clock.now_ms())?;
+        let hold = partition.note_marker(node, marker, self.clock.now_ms())?;
         let end = if marker.is_commit { TransactionEnd::Commit } else { TransactionEnd::Abort };
         let state = self.state();
         let is_coordinated_here =
             |group: &str| state.coordinator_index(InternalTopic::Offsets, group) == Some(partition.index);
-        self.groups.lock().offsets.complete(marker.producer_id, end, is_coordinated_here);
-        Ok(())
+        self.groups.lock().offsets.complete(marker.producer_id, end, hold, is_coordinated_here);
+        Ok(hold)
     }
 }
 

@@ -42,6 +42,26 @@ impl ClassicGroup {
         }
     }
 
+    /// Whether this brings the assignment that the members wait for.
+    pub(in crate::group) fn is_assignment(&self, request: &SyncGroupRequest) -> bool {
+        let is_awaited = self.state == State::CompletingRebalance && self.check_sync(request).is_ok();
+        is_awaited && self.is_leader(&request.member_id)
+    }
+
+    /// The assignment could not be kept: who waits for it is told why, and all are to join again.
+    pub(in crate::group) fn refuse_assignment(
+        &mut self,
+        request: &SyncGroupRequest,
+        error_code: ErrorCode,
+        now: Moment,
+        settings: &GroupSettings,
+    ) {
+        if self.is_assignment(request) {
+            self.answer_syncs(now, |_| sync_refused(error_code));
+            self.prepare_rebalance(now, settings);
+        }
+    }
+
     fn check_sync(&self, request: &SyncGroupRequest) -> Result<(), ErrorCode> {
         let instance = request.group_instance_id.as_deref();
         // Java asks for an empty group first, too: whoever syncs is not a member of it.

@@ -22,7 +22,7 @@ fn commit_pending(offsets: &mut Offsets, producer: (i64, i16), partition: i32, o
 }
 
 fn complete(offsets: &mut Offsets, producer_id: i64, end: TransactionEnd) {
-    offsets.complete(producer_id, end, |_| true);
+    offsets.complete(producer_id, end, None, |_| true);
 }
 
 fn committed(offsets: &Offsets, partition: i32) -> Option<i64> {
@@ -87,10 +87,10 @@ fn a_transaction_ends_for_the_groups_that_are_meant_and_stays_open_for_others() 
     for group in ["g", "h"] {
         offsets.commit_pending((7, 0), &group.into(), &"t".into(), 0, at(5)).expect("a current epoch");
     }
-    offsets.complete(7, TransactionEnd::Commit, |group| group == "g");
+    offsets.complete(7, TransactionEnd::Commit, None, |group| group == "g");
     assert_eq!((committed(&offsets, 0), offsets.get("h", "t", 0).is_some()), (Some(5), false));
     assert!(!offsets.has_pending("g") && offsets.has_pending("h"));
-    offsets.complete(7, TransactionEnd::Abort, |group| group == "h");
+    offsets.complete(7, TransactionEnd::Abort, None, |group| group == "h");
     assert!(!offsets.has_pending("h") && offsets.get("h", "t", 0).is_none());
 }
 
@@ -147,4 +147,32 @@ fn expiry_spares_what_a_transaction_is_about_to_replace() {
     complete(&mut offsets, 7, TransactionEnd::Abort);
     assert!(!offsets.expire("g", |_, _| false));
     assert!(offsets.expire("g", |_, _| true));
+}
+
+#[test]
+fn what_is_held_back_is_seen_when_it_is_let_go() {
+    let mut offsets = Offsets::default();
+    commit(&mut offsets, "g", 0, 5);
+    commit_pending(&mut offsets, (7, 0), 1, 6);
+    let hold = Some(Hold(0));
+    offsets.begin_write("g", hold);
+    commit(&mut offsets, "g", 0, 8);
+    offsets.begin_write("g", hold);
+    offsets.delete("g", "t", 0);
+    offsets.complete(7, TransactionEnd::Commit, hold, |_| true);
+
+    let seen = |offsets: &Offsets, partition, hold| {
+        let offset = offsets.get_seen("g", "t", partition, hold).map(|committed| committed.offset);
+        (offset, offsets.is_seen_pending("g", "t", partition, hold))
+    };
+    assert_eq!(seen(&offsets, 0, hold), (Some(5), false));
+    assert_eq!(seen(&offsets, 1, hold), (None, true), "its end is not seen yet");
+    assert_eq!(offsets.seen_of_group("g", hold).map(|(_, partition, _)| partition).collect::<Vec<_>>(), [0]);
+    for let_go in [None, Some(Hold(1))] {
+        assert_eq!(seen(&offsets, 0, let_go), (None, false));
+        assert_eq!(seen(&offsets, 1, let_go), (Some(6), false));
+    }
+    offsets.begin_write("g", Some(Hold(1)));
+    commit(&mut offsets, "g", 0, 9);
+    assert_eq!(seen(&offsets, 0, Some(Hold(1))), (None, false), "as it was when this began");
 }

@@ -170,7 +170,7 @@ fn a_pending_offset_keeps_its_group() {
     groups.expire_offsets(at(8 * DAY_MS), &settings());
     assert_eq!(partitions(&groups, "g"), [0; 0]);
     assert!(groups.get("g").is_some());
-    groups.offsets.complete(7, crate::group::TransactionEnd::Abort, |_| true);
+    groups.offsets.complete(7, crate::group::TransactionEnd::Abort, None, |_| true);
     groups.expire_offsets(at(8 * DAY_MS), &settings());
     assert!(groups.get("g").is_none());
 }

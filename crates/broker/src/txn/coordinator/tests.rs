@@ -204,9 +204,11 @@ fn timeouts_abort_and_fence() {
 fn idle_ids_expire_and_a_later_client_gets_another_producer_id() {
     let mut cluster = Cluster::new(Level::EPOCH_BUMP);
     let producer = cluster.init();
-    cluster.coordinator.expire(NOW + 9, 10);
+    cluster.coordinator.expire(NOW + 9, 10, |_| true);
     assert!(cluster.coordinator.get(ID).is_some());
-    cluster.coordinator.expire(NOW + 10, 10);
+    cluster.coordinator.expire(NOW + 10, 10, |_| false);
+    assert!(cluster.coordinator.get(ID).is_some(), "it could not be written");
+    cluster.coordinator.expire(NOW + 10, 10, |_| true);
     assert!(cluster.coordinator.get(ID).is_none());
     assert_eq!(cluster.add(producer), Err(ErrorCode::InvalidProducerIdMapping));
     assert_ne!(cluster.init().id, producer.id);

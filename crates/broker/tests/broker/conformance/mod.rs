@@ -91,6 +91,7 @@ mod quotas;
 mod retention;
 mod security;
 mod sessions;
+mod short_of_replicas;
 mod static_members;
 mod throttling;
 mod transaction_log;

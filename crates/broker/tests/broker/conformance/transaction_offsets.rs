@@ -8,9 +8,10 @@ use kafka_protocol::messages::write_txn_markers_request::{WritableTxnMarker, Wri
 use kafka_protocol::messages::{
     AddOffsetsToTxnRequest, GroupId, OffsetFetchRequest, TxnOffsetCommitRequest, WriteTxnMarkersRequest,
 };
-use milena_protocol::{ApiKey, ErrorCode};
+use milena_protocol::{ApiKey, ErrorCode, messages as own};
 use milena_testcontainers::KafkaVersion;
 
+use super::newest::call;
 use crate::support::*;
 use crate::transactional::*;
 
@@ -24,6 +25,7 @@ cases! {
     offsets_of_an_aborted_transaction_never_show,
     a_marker_ends_a_transaction_for_the_groups_of_its_partition_only,
     markers_for_offsets_are_fenced_by_both_epochs,
+    a_late_marker_does_not_publish_the_offsets_of_the_next_transaction,
 }
 
 struct Committer {
@@ -278,4 +280,43 @@ async fn markers_for_offsets_are_fenced_by_both_epochs(broker: &Broker) {
     assert_eq!(write(2, 5).await, ErrorCode::InvalidProducerEpoch);
     assert_eq!(write(3, 5).await, ErrorCode::None, "again");
     assert_eq!(write(4, 6).await, ErrorCode::None);
+}
+
+/// From its second version on a transaction ends with the epoch in which the next one begins (KIP-890), and brokers say to
+/// each other by which version a marker goes (KIP-1228).
+async fn a_late_marker_does_not_publish_the_offsets_of_the_next_transaction(broker: &Broker) {
+    if !broker.offers(ApiKey::WriteTxnMarkers, 2) {
+        return;
+    }
+    let mut committer = Committer::start(broker).await;
+    assert_eq!(committer.commit(5, 7).await, ErrorCode::None);
+    let partition_indexes = committer.client.describe().await.topics[0].partitions.clone();
+    committer.client.end(5, true).await;
+    assert_eq!(committer.fetch(true).await, Ok(7));
+
+    let (producer_id, producer_epoch) = committer.client.producer;
+    let topic = own::write_txn_markers_request::WritableTxnMarkerTopic {
+        name: "__consumer_offsets".into(),
+        partition_indexes,
+        ..Default::default()
+    };
+    let marker = own::write_txn_markers_request::WritableTxnMarker {
+        producer_id,
+        producer_epoch,
+        transaction_result: true,
+        topics: vec![topic],
+        coordinator_epoch: 1_000_000,
+        transaction_version: 2,
+        ..Default::default()
+    };
+    let late = own::WriteTxnMarkersRequest { markers: vec![marker], ..Default::default() };
+    let end_again = async |committer: &mut Committer| {
+        let response = call(&mut committer.client.connection, 2, &late).await;
+        response.markers[0].topics[0].partitions[0].error_code
+    };
+    assert_eq!(end_again(&mut committer).await, ErrorCode::None, "nothing is open");
+    assert_eq!(committer.commit(5, 9).await, ErrorCode::None);
+    assert_eq!(end_again(&mut committer).await, ErrorCode::InvalidProducerEpoch);
+    assert_eq!(committer.fetch(false).await, Ok(7));
+    assert_eq!(committer.fetch(true).await, Err(ErrorCode::UnstableOffsetCommit));
 }
