@@ -35,6 +35,8 @@ pub(super) struct Cell {
     pub(super) headers: bool,
 }
 
+const COMPRESSIONS: [&str; 5] = ["none", "gzip", "snappy", "lz4", "zstd"];
+
 impl Operation {
     pub(super) const ALL: [Self; 5] = [Self::Produce, Self::Consume, Self::Latency, Self::E2e, Self::First];
 
@@ -64,6 +66,11 @@ impl Operation {
         }
     }
 
+    /// How long a batch waits for more records, in milliseconds. One record at a time waits for nothing.
+    pub(super) fn linger_ms(self) -> u32 {
+        if self.is_throughput() { 5 } else { 0 }
+    }
+
     /// As many records as possible, for so much processor time.
     pub(super) fn is_throughput(self) -> bool {
         matches!(self, Self::Produce | Self::Consume)
@@ -80,20 +87,35 @@ impl Broker {
 }
 
 impl Cell {
-    /// `OPERATION:SIZE:COMPRESSION[:headers]`, with this broker.
-    pub(super) fn parse(text: &str, broker: Broker) -> Result<Self> {
-        let malformed = || format!("`{text}` is not OPERATION:SIZE:COMPRESSION[:headers]");
-        let mut parts = text.split(':');
+    /// `[real:]OPERATION:SIZE:COMPRESSION[:headers]`.
+    pub(super) fn parse(text: &str) -> Result<Self> {
+        let malformed = || format!("`{text}` is not [real:]OPERATION:SIZE:COMPRESSION[:headers]");
+        let (broker, rest) = match text.strip_prefix("real:") {
+            Some(rest) => (Broker::Real, rest),
+            None => (Broker::Null, text),
+        };
+        let mut parts = rest.split(':');
         let mut next = || parts.next().ok_or_else(malformed);
         let operation = Operation::from_name(next()?)?;
         let size = next()?.parse().map_err(|_| malformed())?;
         let compression = next()?.to_owned();
-        let headers = match parts.next() {
-            None => false,
-            Some("headers") => true,
-            Some(_) => return Err(malformed().into()),
+        if !COMPRESSIONS.contains(&compression.as_str()) {
+            return Err(format!("unknown compression in `{text}`; use {}", COMPRESSIONS.join(", ")).into());
+        }
+        let headers = match (parts.next(), parts.next()) {
+            (None, _) => false,
+            (Some("headers"), None) => true,
+            _ => return Err(malformed().into()),
         };
-        Ok(Self { operation, broker, size, compression, headers })
+        match (operation, broker) {
+            (Operation::E2e, Broker::Null) => {
+                Err("e2e is for a real Kafka: the null broker keeps nothing".into())
+            }
+            (Operation::Consume, Broker::Real) => {
+                Err("consume is for the null broker: a real one would have to be filled".into())
+            }
+            _ => Ok(Self { operation, broker, size, compression, headers }),
+        }
     }
 
     /// What a saved line says of its cell.

@@ -6,7 +6,18 @@ use std::process::Command;
 
 use milena_testcontainers::{Java, KafkaVersion};
 
-use super::{Options, Result, process, workspace};
+use super::options::Options;
+use super::{Result, process, workspace};
+
+/// Everyone that is measured, in the order in which tables show them.
+pub(super) const NAMES: [&str; 8] =
+    [OURS, REFERENCE, "librdkafka", "java", "krafka", "kacrab", "rskafka", FLOOR];
+/// Who we are.
+pub(super) const OURS: &str = "milena";
+/// Whom the others are compared with.
+pub(super) const REFERENCE: &str = "franz-go";
+/// Not a client: the least that one could do.
+pub(super) const FLOOR: &str = "floor";
 
 /// Clients that are programs in Rust: the client, and the package in `benches/peers`.
 const RUST: [(&str, &str); 5] = [
@@ -17,37 +28,30 @@ const RUST: [(&str, &str); 5] = [
     ("floor", "peer-floor"),
 ];
 
-/// How much processor time Java may use before it is measured, in seconds: its compiler is done by then.
-const JAVA_WARMUP_SECONDS: f64 = 8.0;
-const WARMUP_SECONDS: f64 = 0.3;
-
 /// A client that can be run.
 #[derive(Clone, Debug)]
 pub(super) struct Client {
     pub(super) name: String,
     pub(super) command: Vec<String>,
-    /// Processor time to use before the clock starts, in seconds.
-    pub(super) warmup_seconds: f64,
 }
 
 pub(super) struct Programs {
     pub(super) clients: Vec<Client>,
+    /// Which prepares a real Kafka, too.
+    pub(super) milena: String,
     pub(super) nullbroker: String,
-    /// Those that could not be built, and why.
-    pub(super) left_out: Vec<(String, String)>,
+    /// Those that could not be built here.
+    pub(super) not_built: Vec<String>,
 }
 
 impl Programs {
-    fn add(&mut self, name: &str, built: Result<Vec<String>>) {
+    pub(super) fn add(&mut self, name: &str, built: Result<Vec<String>>) {
         match built {
-            Ok(command) => {
-                let warmup_seconds = if name == "java" { JAVA_WARMUP_SECONDS } else { WARMUP_SECONDS };
-                self.clients.push(Client { name: name.to_owned(), command, warmup_seconds });
-            }
+            Ok(command) => self.clients.push(Client { name: name.to_owned(), command }),
+            // Why is for who runs this: the command line is full of this machine's paths.
             Err(error) => {
-                println!("left out: {name}: {error}");
-                let reason = error.to_string().lines().next().unwrap_or_default().to_owned();
-                self.left_out.push((name.to_owned(), reason));
+                println!("not built: {name}: {error}");
+                self.not_built.push(name.to_owned());
             }
         }
     }
@@ -60,16 +64,20 @@ pub(super) fn build(root: &Path, options: &Options) -> Result<Programs> {
     let peers = root.join("benches/peers");
     let out = Path::new(target).join("peers");
 
-    let nullbroker = rust(&peers, &out, "nullbroker")?;
-    let mut programs = Programs { clients: Vec::new(), nullbroker, left_out: Vec::new() };
-    if options.wants("milena") {
-        let mut build = workspace::cargo();
-        build.args(["build", "--locked", "--release", "--package", "milena-cli"]).current_dir(root);
-        process::run(&mut build)?;
-        programs.add("milena", Ok(vec![format!("{target}/release/milena"), "bench".to_owned()]));
+    let mut build = workspace::cargo();
+    build.args(["build", "--locked", "--release", "--package", "milena-cli"]).current_dir(root);
+    process::run(&mut build)?;
+    let mut programs = Programs {
+        clients: Vec::new(),
+        milena: format!("{target}/release/milena"),
+        nullbroker: rust(&peers, &out, "nullbroker")?,
+        not_built: Vec::new(),
+    };
+    if options.wants(OURS) {
+        programs.add(OURS, Ok(vec![programs.milena.clone(), "bench".to_owned()]));
     }
-    if options.wants("franz-go") {
-        programs.add("franz-go", go(&peers, &out));
+    if options.wants(REFERENCE) {
+        programs.add(REFERENCE, go(&peers, &out));
     }
     if options.wants("java") {
         programs.add("java", java(&peers, &out));
@@ -77,7 +85,7 @@ pub(super) fn build(root: &Path, options: &Options) -> Result<Programs> {
     for (client, package) in RUST.into_iter().filter(|(client, _)| options.wants(client)) {
         programs.add(client, rust(&peers, &out, package).map(|program| vec![program]));
     }
-    for (name, command) in &options.peers {
+    for (name, command) in options.peers.iter().filter(|(name, _)| options.wants(name)) {
         programs.add(name, Ok(command.clone()));
     }
     Ok(programs)

@@ -2,20 +2,11 @@
 
 use std::fmt::Write;
 
-use super::Result;
 use super::cell::{Broker, Cell, Operation};
-use super::results::{Results, Summary};
+use super::goals::{self, Beside, Measure};
+use super::results::{FLOOR, OURS, Outcome, REFERENCE, Results, Summary};
 use super::svg::{Bar, Chart, Group, Kind};
-
-/// Clients in the order in which tables show them; others follow.
-pub(super) const CLIENTS: [&str; 8] =
-    ["milena", "franz-go", "librdkafka", "java", "krafka", "kacrab", "rskafka", FLOOR];
-/// Who we are.
-const OURS: &str = "milena";
-/// Whom the others are compared with.
-const REFERENCE: &str = "franz-go";
-/// Not a client: the least that one could do.
-const FLOOR: &str = "floor";
+use super::{Result, words};
 
 /// Where the README has the table.
 const BEGIN: &str = "<!-- benchmarks: begin; written by cargo xtask bench-report -->";
@@ -56,7 +47,7 @@ fn group(results: &Results, cell: &Cell) -> Option<Group> {
         let label = format!("{} {unit} ({ratio:.2})", significant(median));
         Some(Bar { name: (*client).to_owned(), length: ratio, label, kind })
     };
-    let bars: Vec<Bar> = results.clients(&[cell], &CLIENTS).iter().filter_map(bar).collect();
+    let bars: Vec<Bar> = results.clients(&[cell]).iter().filter_map(bar).collect();
     (!bars.is_empty()).then(|| Group { name: cell.to_string(), bars })
 }
 
@@ -65,60 +56,99 @@ pub(super) fn document(results: &Results, charts: &[(String, String)]) -> String
     let mut text = String::from(
         "# Milena beside other clients\n\nWritten by `cargo xtask bench-report`, which anyone can run.\n\n",
     );
-    text += HOW;
+    text += &words::how(results);
     for operation in Operation::ALL {
         let cells: Vec<&Cell> =
             results.cells().into_iter().filter(|cell| cell.operation == operation).collect();
         if cells.is_empty() {
             continue;
         }
-        let (_, unit) = operation.metric();
+        let (name, (_, unit)) = (operation.name(), operation.metric());
         let what = if operation.is_throughput() { "processor time per record" } else { "median" };
-        let name = operation.name();
-        write!(text, "\n## {name}\n\n{}\n", table(results, &cells, &format!("{what}, {unit}")))
-            .expect("a string takes everything");
+        text += &format!("\n## {name}\n\n{}\n", table_of_ours(results, operation, &cells));
+        text += &format!("Beside others:\n\n{}\n", table(results, &cells, &format!("{what}, {unit}")));
         let file = format!("{name}.svg");
         if charts.iter().any(|(chart, _)| *chart == file) {
-            writeln!(text, "![{name}: each client as a multiple of {REFERENCE}](img/{file})\n")
-                .expect("a string takes everything");
+            text += &format!("![{name}: each client as a multiple of {REFERENCE}](img/{file})\n\n");
         }
         text += &details(results, &cells);
     }
     text += "\n## Where\n\n";
-    for (name, fact) in &results.facts {
+    for (name, fact) in &results.run.facts {
         writeln!(text, "- {name}: {fact}").expect("a string takes everything");
     }
     text
 }
 
-const HOW: &str = "\
-Processor time is that of the client's whole process, user and system, all threads, from the end of its warm-up to the last record's \
-acknowledgement or arrival. The broker costs next to nothing and has a core of its own; the client is alone on another. It drops what is \
-produced and hands out the same batches for ever, so that the clients are measured, not the broker, which still reads and answers \
-every request. Records have keys of 16 bytes, partitioned by murmur2 over six partitions, and JSON values; batches have 64 KiB, acks is \
-all, linger 5 ms, producers are idempotent, consumers check CRCs. Every client runs in every round, and each round begins with another; \
-numbers are medians, and those in brackets the least and the greatest.
+/// Milena, and beside it the goals; bold where one is missed.
+fn table_of_ours(results: &Results, operation: Operation, cells: &[&Cell]) -> String {
+    let measures = Measure::all(operation);
+    let heads: Vec<&str> = measures.iter().map(|measure| measure.head).collect();
+    let mut text =
+        format!("Milena; **bold** where the goal is missed:\n\n| cell | {} |\n", heads.join(" | "));
+    text += &format!("| --- |{}\n", " ---: |".repeat(measures.len()));
+    for cell in cells {
+        let texts: Vec<String> = measures.iter().map(|measure| beside_goal(results, measure, cell)).collect();
+        text += &format!("| {cell} | {} |\n", texts.join(" | "));
+    }
+    text
+}
 
-- *floor* is not a client: a socket loop that encodes, hashes, compresses and checks, with Milena's codecs, and does nothing else.
-- *rskafka* has neither idempotence nor keyed partitioning nor linger in the path that is measured: it is given ready batches.
-- *krafka* keeps one batch for each partition in flight.
-- *librdkafka* is measured through the rdkafka crate's `BaseProducer` and `BaseConsumer`, its cheapest way from Rust.
-";
+fn beside_goal(results: &Results, measure: &Measure, cell: &Cell) -> String {
+    let Some(value) = measure.value(results, cell) else {
+        let was_tried = measure.number == cell.operation.metric().0 && measure.beside == Beside::Nothing;
+        return if was_tried { outcome(results, OURS, cell) } else { "-".to_owned() };
+    };
+    let shown = match (measure.beside, results.summary(OURS, cell, measure.number)) {
+        (Beside::Nothing, Some(summary)) => summary.text(),
+        _ => significant(value),
+    };
+    match measure.goal(cell) {
+        None => shown,
+        Some(goal) if value <= goal => format!("{shown} (goal {goal})"),
+        Some(goal) => format!("**{shown}** (goal {goal})"),
+    }
+}
 
 /// The medians of all clients, and ours as a multiple of the reference.
 fn table(results: &Results, cells: &[&Cell], head: &str) -> String {
-    let clients = results.clients(cells, &CLIENTS);
-    let mut text = format!("| {head} | {} | {OURS} / {REFERENCE} |\n", clients.join(" | "));
-    text += &format!("| --- |{} ---: |\n", " ---: |".repeat(clients.len()));
+    let clients = results.clients(cells);
+    let has_goals = cells.iter().any(|cell| goal(cell).is_some());
+    let goal_head = if has_goals { " goal |" } else { "" };
+    let mut text = format!("| {head} | {} | {OURS} / {REFERENCE} |{goal_head}\n", clients.join(" | "));
+    text += &format!(
+        "| --- |{} ---: |{}\n",
+        " ---: |".repeat(clients.len()),
+        if has_goals { " ---: |" } else { "" }
+    );
     for cell in cells {
-        let number = |median: Option<f64>| median.map_or("-".to_owned(), significant);
-        let medians: Vec<String> =
-            clients.iter().map(|client| number(results.median(client, cell))).collect();
+        let outcomes: Vec<String> = clients.iter().map(|client| outcome(results, client, cell)).collect();
         let ratio =
             results.ratio(OURS, REFERENCE, cell).map_or("-".to_owned(), |ratio| format!("{ratio:.2}"));
-        text += &format!("| {cell} | {} | {ratio} |\n", medians.join(" | "));
+        text += &format!("| {cell} | {} | {ratio} |", outcomes.join(" | "));
+        if has_goals {
+            text += &goal(cell).map_or(" - |".to_owned(), |goal| format!(" {goal:.2} |"));
+        }
+        text += "\n";
     }
     text
+}
+
+/// Of our multiple of the reference.
+fn goal(cell: &Cell) -> Option<f64> {
+    (cell.broker == Broker::Null).then(|| goals::times_reference(cell)).flatten()
+}
+
+fn outcome(results: &Results, client: &str, cell: &Cell) -> String {
+    match results.outcome(client, cell) {
+        Outcome::NotMeasured => "-".to_owned(),
+        Outcome::NotBuilt => "not built".to_owned(),
+        Outcome::Failed => "failed".to_owned(),
+        Outcome::Partly { median, failed, rounds } => {
+            format!("{} ({failed} of {rounds} failed)", significant(median))
+        }
+        Outcome::Measured { median } => significant(median),
+    }
 }
 
 /// What else is known of every client.
@@ -144,11 +174,18 @@ fn details(results: &Results, cells: &[&Cell]) -> String {
         let heads: Vec<&str> = columns.iter().map(|(_, head)| *head).collect();
         text += &format!("<details><summary>{cell}</summary>\n\n| client | {} |\n", heads.join(" | "));
         text += &format!("| --- |{}\n", " ---: |".repeat(columns.len()));
-        for client in results.clients(&[cell], &CLIENTS) {
+        for client in results.clients(&[cell]) {
+            let how = match results.outcome(client, cell) {
+                Outcome::NotMeasured => continue,
+                Outcome::NotBuilt => ": not built".to_owned(),
+                Outcome::Failed => ": failed".to_owned(),
+                Outcome::Partly { failed, rounds, .. } => format!(": {failed} of {rounds} failed"),
+                Outcome::Measured { .. } => String::new(),
+            };
             let numbers = columns
                 .iter()
                 .map(|(name, _)| results.summary(client, cell, name).map_or("-".to_owned(), Summary::text));
-            text += &format!("| {client} | {} |\n", numbers.collect::<Vec<_>>().join(" | "));
+            text += &format!("| {client}{how} | {} |\n", numbers.collect::<Vec<_>>().join(" | "));
         }
         text += "\n</details>\n\n";
     }
@@ -183,9 +220,9 @@ pub(super) fn readme(readme: &str, results: &Results) -> Result<String> {
     let is_shown = |cell: &&Cell| cell.operation.is_throughput() && cell.broker == Broker::Null;
     let cells: Vec<&Cell> = results.cells().into_iter().filter(is_shown).collect();
     let section = format!(
-        "\n\n{}\nMicroseconds of processor time on one core, medians; the floor is a socket loop that encodes, hashes and compresses and does \
-         nothing else. [docs/benchmarks.md](docs/benchmarks.md) has plots, latencies, versions and the machine; \
-         `cargo xtask bench-report` measures it again.\n\n",
+        "\n\n{}\nMicroseconds of processor time on one core, medians; goals are multiples of {REFERENCE}. The floor is not a client, but a \
+         socket loop that does the least that one could do. [docs/benchmarks.md](docs/benchmarks.md) has plots, latencies, memory, versions \
+         and the machine; `cargo xtask bench-report` measures it again.\n\n",
         table(results, &cells, "us per record")
     );
     Ok(format!("{}{section}{}", &readme[..begin], &readme[end..]))

@@ -7,14 +7,18 @@ use std::process::Command;
 use milena_testcontainers::KafkaVersion;
 
 use super::Result;
+use super::brokers::Brokers;
 use super::clients::Programs;
+use super::options::Options;
 use crate::sim;
 
-/// Names and what is said of them, in the order of the document.
+/// Names and what is said of them, in the order of the document. What tells this machine from others of its kind is not among them: no
+/// names, addresses or paths.
 pub(super) fn gather(
     root: &Path,
-    arguments: &[String],
+    options: &Options,
     programs: &Programs,
+    brokers: &Brokers,
 ) -> Result<Vec<(String, String)>> {
     let mut facts = vec![("Machine".to_owned(), machine()), ("Milena".to_owned(), sim::commit()?)];
     let peers = root.join("benches/peers");
@@ -32,16 +36,13 @@ pub(super) fn gather(
         };
         facts.extend(version.map(|version| (client.name.clone(), version)));
     }
-    facts.extend(programs.left_out.iter().map(|(name, why)| (name.clone(), format!("left out: {why}"))));
+    facts.extend(programs.not_built.iter().map(|name| (name.clone(), "could not be built here".to_owned())));
+    facts.extend(brokers.real().map(|kafka| ("Kafka".to_owned(), kafka)));
     facts.push(("Rust".to_owned(), first_line("rustc", "--version")));
     let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let load: Vec<&str> = load.split_whitespace().take(3).collect();
     facts.push(("Load averages at the beginning".to_owned(), load.join(", ")));
-    // Where it was saved is nobody's business.
-    let is_of_one_machine = |argument: &str| argument.contains('/');
-    let shown = arguments.iter().map(|argument| if is_of_one_machine(argument) { "..." } else { argument });
-    let command = ["cargo xtask bench-report"].into_iter().chain(shown).collect::<Vec<_>>().join(" ");
-    facts.push(("Command".to_owned(), format!("`{command}`")));
+    facts.push(("Command".to_owned(), format!("`{}`", options.shown())));
     Ok(facts)
 }
 
@@ -50,8 +51,15 @@ fn machine() -> String {
     let model = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
     let model = model.map_or("unknown processor", |(_, model)| model);
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
-    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    format!("{model}, {cores} cores, Linux {}", kernel.trim())
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    format!("{model}, {cores} cores, Linux {}", kernel_version(&release))
+}
+
+/// MAJOR.MINOR: what follows may name who built the kernel, and for what.
+pub(super) fn kernel_version(release: &str) -> String {
+    let numbers = release.trim().splitn(3, '.').take(2);
+    let digits = |number: &str| number.chars().take_while(char::is_ascii_digit).collect::<String>();
+    numbers.map(digits).collect::<Vec<_>>().join(".")
 }
 
 fn with(version: String, program: &str, option: &str) -> String {
