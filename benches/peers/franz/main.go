@@ -216,8 +216,11 @@ func endToEnd(o *options) {
 		fetches.EachRecord(func(record *kgo.Record) {
 			sent, err := strconv.ParseInt(string(record.Key), 16, 64)
 			check(err)
-			if received++; received > o.warmup {
+			received++
+			if received > o.warmup {
 				latencies = append(latencies, now-time.Duration(sent))
+			} else if received == o.warmup {
+				meter = start()
 			}
 		})
 	}

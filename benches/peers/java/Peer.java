@@ -208,6 +208,9 @@ public class Peer {
                     latencies[received - warmup] = System.nanoTime() - origin - sent;
                 }
                 received++;
+                if (received == warmup) {
+                    meter = new Meter();
+                }
             }
         }
         meter.report(this, records, (long) records * (KEY_LENGTH + size), latencies, 0);

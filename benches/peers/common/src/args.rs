@@ -1,6 +1,9 @@
 use std::process::exit;
 use std::str::FromStr;
 
+/// Of every record.
+const KEY_LEN: usize = 16;
+
 /// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
@@ -42,6 +45,11 @@ impl Args {
             eprintln!("{mistake}");
             exit(2)
         })
+    }
+
+    /// In the keys and values of so many records.
+    pub fn bytes_of(&self, records: usize) -> usize {
+        records * (KEY_LEN + self.size)
     }
 
     fn parse(mut words: impl Iterator<Item = String>) -> Result<Self, String> {

@@ -5,10 +5,10 @@ use milena_protocol::messages::FetchRequest;
 use milena_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use milena_protocol::{decode_response, encode_request};
 use milena_records::{Batch, Batches, Scratch};
-use peer_common::{Args, FETCH_WAIT, Latencies, Meter, PARTITION_FETCH_BYTES};
+use peer_common::{Args, FETCH_WAIT, Latencies, Meter, PARTITION_FETCH_BYTES, Result};
 
+use crate::CLIENT;
 use crate::socket::Socket;
-use crate::{CLIENT, Result};
 
 /// The last version that names topics.
 const VERSION: i16 = 12;

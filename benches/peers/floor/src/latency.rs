@@ -1,28 +1,20 @@
-use std::time::Instant;
-
 use bytes::BytesMut;
 use milena_producer::partitioner::KeyHash;
 use milena_records::{BatchBuilder, Codec, ProducerStamp, Scratch};
-use peer_common::{Args, Latencies, Meter, pool};
+use peer_common::{Args, OneByOne, Result, pool};
 
+use crate::CLIENT;
 use crate::produce::{check, headers, now_ms, partition_data, parts, request};
 use crate::socket::Socket;
-use crate::{CLIENT, Result};
 
 /// One record, one request, one answer, again and again. Without idempotence: it has no producer id that a real broker gave.
 pub(crate) fn run(args: &Args) -> Result<()> {
     let pool = pool(args.size);
-    let mut latencies = Latencies::default();
     let mut scratch = Scratch::new();
     let mut buffer = BytesMut::with_capacity(args.batch_bytes);
-    let mut meter = Meter::start();
-    let connecting = Instant::now();
+    let mut clock = OneByOne::start(args);
     let mut socket = Socket::connect(&args.bootstrap)?;
-    for number in 0..args.warmup + args.records {
-        if number == args.warmup && number > 0 {
-            meter = Meter::start();
-        }
-        let sending = Instant::now();
+    while let Some(number) = clock.next() {
         let event = &pool[number % pool.len()];
         let headers = headers(event);
         let mut builder = BatchBuilder::new(std::mem::take(&mut buffer), args.batch_bytes);
@@ -34,12 +26,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         let answer = socket.read()?;
         check(answer.clone())?;
         socket.give_back(answer);
-        latencies.first_ack.get_or_insert_with(|| connecting.elapsed());
-        if number >= args.warmup {
-            latencies.each.push(sending.elapsed());
-        }
+        clock.acknowledged();
     }
-    let bytes = pool[0].key.len() + args.size;
-    meter.report(CLIENT, args, args.records, args.records * bytes, latencies);
+    clock.report(CLIENT);
     Ok(())
 }

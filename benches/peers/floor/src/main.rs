@@ -8,11 +8,7 @@ mod latency;
 mod produce;
 mod socket;
 
-use std::error::Error;
-
-use peer_common::{Args, Operation};
-
-type Result<T> = std::result::Result<T, Box<dyn Error>>;
+use peer_common::{Args, Operation, Result};
 
 const CLIENT: &str = "floor";
 

@@ -9,10 +9,10 @@ use milena_protocol::{ErrorCode, Frame, Records, decode_response, encode_request
 use milena_records::{
     BatchBuilder, Codec, Compression, HeaderRef, ProducerStamp, RecordParts, Scratch, SealedBatch,
 };
-use peer_common::{Args, Event, Latencies, Meter, pool};
+use peer_common::{Args, Event, Latencies, Meter, Result, pool};
 
+use crate::CLIENT;
 use crate::socket::Socket;
-use crate::{CLIENT, Result};
 
 /// The last version that names topics.
 pub(crate) const VERSION: i16 = 12;
@@ -51,8 +51,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     floor.send(&pool, 0, args.warmup)?;
     let meter = Meter::start();
     floor.send(&pool, args.warmup, args.warmup + args.records)?;
-    let bytes = pool[0].key.len() + args.size;
-    meter.report(CLIENT, args, args.records, args.records * bytes, Latencies::default());
+    meter.report(CLIENT, args, args.records, args.bytes_of(args.records), Latencies::default());
     Ok(())
 }
 

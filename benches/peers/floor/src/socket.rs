@@ -3,8 +3,7 @@ use std::net::TcpStream;
 
 use bytes::{Bytes, BytesMut};
 use milena_protocol::Frame;
-
-use crate::Result;
+use peer_common::Result;
 
 /// A connection whose answers are read into a buffer that is used again.
 pub(crate) struct Socket {

@@ -4,7 +4,6 @@
 //! meanwhile. So what is pending is bounded here.
 
 use std::collections::VecDeque;
-use std::error::Error;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,9 +11,10 @@ use bytes::Bytes;
 use kacrab::common::TopicPartition;
 use kacrab::consumer::Consumer;
 use kacrab::producer::{Producer, ProducerRecord, SendFuture};
-use peer_common::{Args, BUFFER_BYTES, FETCH_WAIT, Latencies, Meter, Operation, PENDING_MAX, SETTLING};
-
-type Result<T> = std::result::Result<T, Box<dyn Error>>;
+use peer_common::{
+    Args, Arrivals, BUFFER_BYTES, FETCH_WAIT, Latencies, Meter, OneByOne, PENDING_MAX, Pace, Peer, Result,
+    SETTLING, SharedEvent, shared_pool,
+};
 
 const CLIENT: &str = "kacrab";
 const POLL: Duration = Duration::from_millis(500);
@@ -22,47 +22,20 @@ const POLL_RECORDS: &str = "5000";
 /// What a record takes in the buffer besides its value, about.
 const RECORD_OVERHEAD: usize = 100;
 
-/// An event whose bytes are shared with every record that is made of it.
-struct Shared {
-    key: Bytes,
-    value: Bytes,
-    headers: Vec<(Bytes, Bytes)>,
-}
+struct Kacrab;
 
 fn main() -> Result<()> {
-    let args = Args::from_command_line();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        match args.operation {
-            Operation::Produce => produce(&args).await,
-            Operation::Consume => consume(&args).await,
-            Operation::Latency | Operation::First => latency(&args).await,
-            Operation::E2e => end_to_end(&args).await,
-        }
-    })?;
-    // What runs in the background has nothing to say any more.
-    std::process::exit(0)
+    peer_common::run::<Kacrab>()
 }
 
-fn pool(size: usize) -> Vec<Shared> {
-    let shared = |event: peer_common::Event| Shared {
-        key: event.key.into(),
-        value: event.value.into(),
-        headers: event
-            .headers
-            .into_iter()
-            .map(|(name, value)| (Bytes::from_static(name.as_bytes()), value.into()))
-            .collect(),
-    };
-    peer_common::pool(size).into_iter().map(shared).collect()
-}
-
-fn record(args: &Args, topic: &Arc<str>, event: &Shared) -> ProducerRecord {
+fn record(args: &Args, topic: &Arc<str>, event: &SharedEvent) -> ProducerRecord {
     let record = ProducerRecord::unassigned(topic.clone()).key(event.key.clone()).value(event.value.clone());
     if !args.headers {
         return record;
     }
-    event.headers.iter().fold(record, |record, (name, value)| record.header(name.clone(), value.clone()))
+    event.headers.iter().fold(record, |record, (name, value)| {
+        record.header(Bytes::from_static(name.as_bytes()), value.clone())
+    })
 }
 
 async fn producer(args: &Args) -> Result<Producer> {
@@ -96,45 +69,89 @@ fn owned<const N: usize>(properties: [(&str, String); N]) -> Vec<(String, String
     properties.map(|(name, value)| (name.to_owned(), value)).into()
 }
 
-async fn produce(args: &Args) -> Result<()> {
-    let (pool, topic) = (pool(args.size), Arc::from(args.topic.as_str()));
-    let producer = producer(args).await?;
-    // Before the metadata are there, `send` goes through a queue without bounds.
-    producer.partitions_for(&args.topic).await?;
-    let pending_max = PENDING_MAX.min(BUFFER_BYTES / 2 / (args.size + RECORD_OVERHEAD));
-    let mut pending = VecDeque::<SendFuture>::with_capacity(pending_max);
-    let mut meter = Meter::start();
-    for number in 0..args.warmup + args.records {
-        if number == args.warmup {
-            settle(&mut pending).await?;
-            meter = Meter::start();
+impl Peer for Kacrab {
+    async fn produce(args: &Args) -> Result<()> {
+        let (pool, topic) = (shared_pool(args.size), Arc::from(args.topic.as_str()));
+        let producer = producer(args).await?;
+        // Before the metadata are there, `send` goes through a queue without bounds.
+        producer.partitions_for(&args.topic).await?;
+        let pending_max = PENDING_MAX.min(BUFFER_BYTES / 2 / (args.size + RECORD_OVERHEAD));
+        let mut pending = VecDeque::<SendFuture>::with_capacity(pending_max);
+        let mut meter = Meter::start();
+        for number in 0..args.warmup + args.records {
+            if number == args.warmup {
+                settle(&mut pending).await?;
+                meter = Meter::start();
+            }
+            if pending.len() == pending_max
+                && let Some(first) = pending.pop_front()
+            {
+                first.await?;
+            }
+            pending.push_back(producer.send(record(args, &topic, &pool[number % pool.len()]))?);
         }
-        if pending.len() == pending_max
-            && let Some(first) = pending.pop_front()
-        {
-            first.await?;
-        }
-        pending.push_back(producer.send(record(args, &topic, &pool[number % pool.len()]))?);
+        settle(&mut pending).await?;
+        meter.report(CLIENT, args, args.records, args.bytes_of(args.records), Latencies::default());
+        Ok(())
     }
-    settle(&mut pending).await?;
-    let bytes = pool[0].key.len() + args.size;
-    meter.report(CLIENT, args, args.records, args.records * bytes, Latencies::default());
-    Ok(())
+
+    async fn consume(args: &Args) -> Result<()> {
+        let mut consumer = consumer(args, "earliest").await?;
+        read(&mut consumer, args.warmup).await?;
+        let meter = Meter::start();
+        let (records, bytes) = read(&mut consumer, args.records).await?;
+        meter.report(CLIENT, args, records, bytes, Latencies::default());
+        Ok(())
+    }
+
+    async fn latency(args: &Args) -> Result<()> {
+        let (pool, topic) = (shared_pool(args.size), Arc::from(args.topic.as_str()));
+        let mut clock = OneByOne::start(args);
+        let producer = producer(args).await?;
+        while let Some(number) = clock.next() {
+            producer.send(record(args, &topic, &pool[number % pool.len()]))?.await?;
+            clock.acknowledged();
+        }
+        clock.report(CLIENT);
+        Ok(())
+    }
+
+    async fn end_to_end(args: &Args) -> Result<()> {
+        let mut consumer = consumer(args, "latest").await?;
+        let producer = producer(args).await?;
+        let settling = Instant::now();
+        while settling.elapsed() < SETTLING {
+            consumer.poll(Duration::from_millis(50)).await?;
+        }
+        let (pool, topic) = (shared_pool(args.size), Arc::from(args.topic.as_str()));
+        let pace = Pace::start(args);
+        let sending = async {
+            for number in pace.numbers() {
+                let record = record(args, &topic, &pool[number % pool.len()]);
+                // Nobody waits for the acknowledgement: the record itself is waited for.
+                drop(producer.send(record.key(pace.key_when_due(number).await))?);
+            }
+            Result::Ok(())
+        };
+        let mut arrivals = Arrivals::start(args, pace);
+        let receiving = async {
+            while !arrivals.are_complete() {
+                for record in &consumer.poll(POLL).await? {
+                    arrivals.add(record.key.as_deref());
+                }
+            }
+            Ok(())
+        };
+        tokio::try_join!(sending, receiving)?;
+        arrivals.report(CLIENT);
+        Ok(())
+    }
 }
 
 async fn settle(pending: &mut VecDeque<SendFuture>) -> Result<()> {
     for delivery in pending.drain(..) {
         delivery.await?;
     }
-    Ok(())
-}
-
-async fn consume(args: &Args) -> Result<()> {
-    let mut consumer = consumer(args, "earliest").await?;
-    read(&mut consumer, args.warmup).await?;
-    let meter = Meter::start();
-    let (records, bytes) = read(&mut consumer, args.records).await?;
-    meter.report(CLIENT, args, records, bytes, Latencies::default());
     Ok(())
 }
 
@@ -149,65 +166,4 @@ async fn read(consumer: &mut Consumer, wanted: usize) -> Result<(usize, usize)> 
         }
     }
     Ok((records, bytes))
-}
-
-async fn latency(args: &Args) -> Result<()> {
-    let (pool, topic) = (pool(args.size), Arc::from(args.topic.as_str()));
-    let mut latencies = Latencies::default();
-    let mut meter = Meter::start();
-    let connecting = Instant::now();
-    let producer = producer(args).await?;
-    for number in 0..args.warmup + args.records {
-        if number == args.warmup && number > 0 {
-            meter = Meter::start();
-        }
-        let sending = Instant::now();
-        producer.send(record(args, &topic, &pool[number % pool.len()]))?.await?;
-        latencies.first_ack.get_or_insert_with(|| connecting.elapsed());
-        if number >= args.warmup {
-            latencies.each.push(sending.elapsed());
-        }
-    }
-    let bytes = pool[0].key.len() + args.size;
-    meter.report(CLIENT, args, args.records, args.records * bytes, latencies);
-    Ok(())
-}
-
-async fn end_to_end(args: &Args) -> Result<()> {
-    let mut consumer = consumer(args, "latest").await?;
-    let producer = producer(args).await?;
-    let settling = Instant::now();
-    while settling.elapsed() < SETTLING {
-        consumer.poll(Duration::from_millis(50)).await?;
-    }
-    let (pool, topic) = (pool(args.size), Arc::from(args.topic.as_str()));
-    let total = args.warmup + args.records;
-    let origin = Instant::now();
-    let sending = async {
-        for number in 0..total {
-            if let Some(wait) = peer_common::until_due(origin, number, args.rate) {
-                tokio::time::sleep(wait).await;
-            }
-            let record = record(args, &topic, &pool[number % pool.len()]);
-            // Nobody waits for the acknowledgement: the record itself is waited for.
-            drop(producer.send(record.key(peer_common::key_of_now(origin)))?);
-        }
-        Ok::<(), Box<dyn Error>>(())
-    };
-    let meter = Meter::start();
-    let receiving = async {
-        let (mut received, mut latencies) = (0, Latencies::default());
-        while received < total {
-            for record in &consumer.poll(POLL).await? {
-                received += 1;
-                let age = record.key.as_ref().and_then(|key| peer_common::age(origin, key));
-                latencies.each.extend(age.filter(|_| received > args.warmup));
-            }
-        }
-        Ok::<Latencies, Box<dyn Error>>(latencies)
-    };
-    let ((), latencies) = tokio::try_join!(sending, receiving)?;
-    let records = latencies.each.len();
-    meter.report(CLIENT, args, records, records * (pool[0].key.len() + args.size), latencies);
-    Ok(())
 }

@@ -1,14 +1,13 @@
 //! Measures librdkafka through the rdkafka crate: `BaseProducer` with a callback for deliveries and `BaseConsumer`, its cheapest ways; for
 //! one record at a time, `FutureProducer`.
 
-use std::cell::Cell;
-use std::error::Error;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use peer_common::{
-    Args, BUFFER_BYTES, Event, FETCH_WAIT, Latencies, Meter, Operation, PARTITION_FETCH_BYTES, SETTLING, pool,
+    Args, Arrivals, BUFFER_BYTES, Event, FETCH_WAIT, Latencies, Meter, OneByOne, PARTITION_FETCH_BYTES, Pace,
+    Peer, Result, SETTLING, pool,
 };
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -17,8 +16,6 @@ use rdkafka::message::{DeliveryResult, Header, Message, OwnedHeaders};
 use rdkafka::producer::{BaseProducer, BaseRecord, FutureProducer, FutureRecord, Producer, ProducerContext};
 use rdkafka::util::Timeout;
 use rdkafka::{ClientContext, Offset, TopicPartitionList};
-
-type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 const CLIENT: &str = "librdkafka";
 const POLL: Duration = Duration::from_millis(500);
@@ -43,19 +40,10 @@ impl ProducerContext for Counts {
     }
 }
 
+struct Librdkafka;
+
 fn main() -> Result<()> {
-    let args = Args::from_command_line();
-    match args.operation {
-        Operation::Produce => produce(&args),
-        Operation::Consume => consume(&args),
-        Operation::Latency | Operation::First => {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            runtime.block_on(latency(&args))
-        }
-        Operation::E2e => end_to_end(&args),
-    }?;
-    // Closing takes its time.
-    std::process::exit(0)
+    peer_common::run::<Librdkafka>()
 }
 
 fn client(args: &Args) -> ClientConfig {
@@ -100,15 +88,75 @@ fn headers(event: &Event) -> OwnedHeaders {
         .fold(none, |headers, (key, value)| headers.insert(Header { key, value: Some(value) }))
 }
 
-fn produce(args: &Args) -> Result<()> {
-    let pool = pool(args.size);
-    let producer: BaseProducer<Counts> = producer(args).create_with_context(Counts::default())?;
-    send(args, &pool, &producer, 0, args.warmup)?;
-    let meter = Meter::start();
-    send(args, &pool, &producer, args.warmup, args.warmup + args.records)?;
-    let bytes = pool[0].key.len() + args.size;
-    meter.report(CLIENT, args, args.records, args.records * bytes, Latencies::default());
-    Ok(())
+impl Peer for Librdkafka {
+    async fn produce(args: &Args) -> Result<()> {
+        let pool = pool(args.size);
+        let producer: BaseProducer<Counts> = producer(args).create_with_context(Counts::default())?;
+        send(args, &pool, &producer, 0, args.warmup)?;
+        let meter = Meter::start();
+        send(args, &pool, &producer, args.warmup, args.warmup + args.records)?;
+        meter.report(CLIENT, args, args.records, args.bytes_of(args.records), Latencies::default());
+        Ok(())
+    }
+
+    async fn consume(args: &Args) -> Result<()> {
+        let consumer = consumer(args, Offset::Beginning)?;
+        read(&consumer, args.warmup)?;
+        let meter = Meter::start();
+        let bytes = read(&consumer, args.records)?;
+        meter.report(CLIENT, args, args.records, bytes, Latencies::default());
+        Ok(())
+    }
+
+    async fn latency(args: &Args) -> Result<()> {
+        let pool = pool(args.size);
+        let mut clock = OneByOne::start(args);
+        let producer: FutureProducer = producer(args).create()?;
+        while let Some(number) = clock.next() {
+            let event = &pool[number % pool.len()];
+            let record = FutureRecord::to(&args.topic).key(&event.key).payload(&event.value);
+            producer.send(record, Timeout::Never).await.map_err(|(error, _)| error)?;
+            clock.acknowledged();
+        }
+        clock.report(CLIENT);
+        Ok(())
+    }
+
+    async fn end_to_end(args: &Args) -> Result<()> {
+        let consumer = consumer(args, Offset::End)?;
+        let producer: BaseProducer = producer(args).create()?;
+        let settling = Instant::now();
+        while settling.elapsed() < SETTLING {
+            consumer.poll(Duration::from_millis(50)).transpose()?;
+        }
+        let pool = pool(args.size);
+        let pace = Pace::start(args);
+        let mut arrivals = Arrivals::start(args, pace);
+        // Both halves block.
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                for number in pace.numbers() {
+                    if let Some(wait) = pace.until_due(number) {
+                        thread::sleep(wait);
+                    }
+                    let key = pace.key_of_now();
+                    let record =
+                        BaseRecord::to(&args.topic).key(&key).payload(&pool[number % pool.len()].value);
+                    let sent = producer.send(record).map_err(|(error, _)| error);
+                    sent.expect("a queue for half a second has room");
+                    producer.poll(Duration::ZERO);
+                }
+            });
+            while !arrivals.are_complete() {
+                if let Some(message) = consumer.poll(POLL) {
+                    arrivals.add(message?.key());
+                }
+            }
+            Ok::<(), KafkaError>(())
+        })?;
+        arrivals.report(CLIENT);
+        Ok(())
+    }
 }
 
 /// Sends the records from one number to another, and waits until all that were ever sent are acknowledged.
@@ -143,15 +191,6 @@ fn send(args: &Args, pool: &[Event], producer: &BaseProducer<Counts>, from: usiz
     Ok(())
 }
 
-fn consume(args: &Args) -> Result<()> {
-    let consumer = consumer(args, Offset::Beginning)?;
-    read(&consumer, args.warmup)?;
-    let meter = Meter::start();
-    let bytes = read(&consumer, args.records)?;
-    meter.report(CLIENT, args, args.records, bytes, Latencies::default());
-    Ok(())
-}
-
 /// Reads so many records; gives the bytes in their keys and values.
 fn read(consumer: &BaseConsumer, wanted: usize) -> Result<usize> {
     let (mut records, mut bytes) = (0, 0);
@@ -162,69 +201,4 @@ fn read(consumer: &BaseConsumer, wanted: usize) -> Result<usize> {
         bytes += message.key_len() + message.payload_len();
     }
     Ok(bytes)
-}
-
-async fn latency(args: &Args) -> Result<()> {
-    let pool = pool(args.size);
-    let mut latencies = Latencies::default();
-    let mut meter = Meter::start();
-    let connecting = Instant::now();
-    let producer: FutureProducer = producer(args).create()?;
-    for number in 0..args.warmup + args.records {
-        if number == args.warmup && number > 0 {
-            meter = Meter::start();
-        }
-        let event = &pool[number % pool.len()];
-        let sending = Instant::now();
-        let record = FutureRecord::to(&args.topic).key(&event.key).payload(&event.value);
-        producer.send(record, Timeout::Never).await.map_err(|(error, _)| error)?;
-        latencies.first_ack.get_or_insert_with(|| connecting.elapsed());
-        if number >= args.warmup {
-            latencies.each.push(sending.elapsed());
-        }
-    }
-    let bytes = pool[0].key.len() + args.size;
-    meter.report(CLIENT, args, args.records, args.records * bytes, latencies);
-    Ok(())
-}
-
-fn end_to_end(args: &Args) -> Result<()> {
-    let consumer = consumer(args, Offset::End)?;
-    let producer: BaseProducer = producer(args).create()?;
-    let settling = Instant::now();
-    while settling.elapsed() < SETTLING {
-        consumer.poll(Duration::from_millis(50)).transpose()?;
-    }
-    let pool = pool(args.size);
-    let total = args.warmup + args.records;
-    let origin = Instant::now();
-    let meter = Meter::start();
-    let mut latencies = Latencies::default();
-    thread::scope(|scope| {
-        scope.spawn(|| {
-            for number in 0..total {
-                if let Some(wait) = peer_common::until_due(origin, number, args.rate) {
-                    thread::sleep(wait);
-                }
-                let key = peer_common::key_of_now(origin);
-                let record = BaseRecord::to(&args.topic).key(&key).payload(&pool[number % pool.len()].value);
-                producer
-                    .send(record)
-                    .map_err(|(error, _)| error)
-                    .expect("a queue for half a second has room");
-                producer.poll(Duration::ZERO);
-            }
-        });
-        let received = Cell::new(0);
-        while received.get() < total {
-            let Some(message) = consumer.poll(POLL) else { continue };
-            received.set(received.get() + 1);
-            let age = message?.key().and_then(|key| peer_common::age(origin, key));
-            latencies.each.extend(age.filter(|_| received.get() > args.warmup));
-        }
-        Ok::<(), KafkaError>(())
-    })?;
-    let records = latencies.each.len();
-    meter.report(CLIENT, args, records, records * (pool[0].key.len() + args.size), latencies);
-    Ok(())
 }

@@ -4,39 +4,27 @@
 //! partitioning nor linger in that path.
 
 use std::collections::BTreeMap;
-use std::error::Error;
 use std::sync::Arc;
-use std::time::Instant;
 
 use chrono::Utc;
 use futures::stream::{FuturesUnordered, SelectAll, StreamExt, select_all};
 use peer_common::{
-    Args, Event, FETCH_WAIT, Latencies, Meter, Operation, PARTITION_FETCH_BYTES, SETTLING, pool,
+    Args, Arrivals, Event, FETCH_WAIT, Latencies, Meter, OneByOne, Operation, PARTITION_FETCH_BYTES, Pace,
+    Peer, Result, SETTLING, pool,
 };
 use rskafka::client::ClientBuilder;
 use rskafka::client::consumer::{StartOffset, StreamConsumer, StreamConsumerBuilder};
 use rskafka::client::partition::{Compression, PartitionClient, UnknownTopicHandling};
 use rskafka::record::Record;
 
-type Result<T> = std::result::Result<T, Box<dyn Error>>;
-
 const CLIENT: &str = "rskafka";
 /// What a record takes in a batch besides key, value and headers, at most.
 const RECORD_OVERHEAD: usize = 10;
 
+struct Rskafka;
+
 fn main() -> Result<()> {
-    let args = Args::from_command_line();
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        match args.operation {
-            Operation::Produce => produce(&args).await,
-            Operation::Consume => consume(&args).await,
-            Operation::Latency | Operation::First => latency(&args).await,
-            Operation::E2e => end_to_end(&args).await,
-        }
-    })?;
-    // What runs in the background has nothing to say any more.
-    std::process::exit(0)
+    peer_common::run::<Rskafka>()
 }
 
 fn record(args: &Args, event: &Event) -> Record {
@@ -76,15 +64,74 @@ fn records(partitions: &[Arc<PartitionClient>], from: StartOffset) -> SelectAll<
     }))
 }
 
-async fn produce(args: &Args) -> Result<()> {
-    let pool = pool(args.size);
-    let partitions = partitions(args, args.partitions).await?;
-    send(args, &pool, &partitions, args.warmup).await?;
-    let meter = Meter::start();
-    let records = send(args, &pool, &partitions, args.records).await?;
-    let bytes = pool[0].key.len() + args.size;
-    meter.report(CLIENT, args, records, records * bytes, Latencies::default());
-    Ok(())
+impl Peer for Rskafka {
+    async fn produce(args: &Args) -> Result<()> {
+        let pool = pool(args.size);
+        let partitions = partitions(args, args.partitions).await?;
+        send(args, &pool, &partitions, args.warmup).await?;
+        let meter = Meter::start();
+        let records = send(args, &pool, &partitions, args.records).await?;
+        meter.report(CLIENT, args, records, args.bytes_of(records), Latencies::default());
+        Ok(())
+    }
+
+    async fn consume(args: &Args) -> Result<()> {
+        let partitions = partitions(args, args.partitions).await?;
+        let mut records = records(&partitions, StartOffset::Earliest);
+        read(&mut records, args.warmup).await?;
+        let meter = Meter::start();
+        let bytes = read(&mut records, args.records).await?;
+        meter.report(CLIENT, args, args.records, bytes, Latencies::default());
+        Ok(())
+    }
+
+    async fn latency(args: &Args) -> Result<()> {
+        let pool = pool(args.size);
+        let count = if args.operation == Operation::First { 1 } else { args.partitions };
+        let mut clock = OneByOne::start(args);
+        let partitions = partitions(args, count).await?;
+        while let Some(number) = clock.next() {
+            let record = record(args, &pool[number % pool.len()]);
+            partitions[number % partitions.len()].produce(vec![record], compression(args)?).await?;
+            clock.acknowledged();
+        }
+        clock.report(CLIENT);
+        Ok(())
+    }
+
+    async fn end_to_end(args: &Args) -> Result<()> {
+        let pool = pool(args.size);
+        let receivers = partitions(args, args.partitions).await?;
+        let senders = partitions(args, args.partitions).await?;
+        let mut records = records(&receivers, StartOffset::Latest);
+        // The streams look for the end when they are first polled.
+        let _nothing = tokio::time::timeout(SETTLING, records.next()).await;
+        let pace = Pace::start(args);
+        let sending = async {
+            for number in pace.numbers() {
+                let key = Some(pace.key_when_due(number).await.into_bytes());
+                let value = Some(pool[number % pool.len()].value.clone().into_bytes());
+                let record = Record { key, value, headers: BTreeMap::new(), timestamp: Utc::now() };
+                let partition = Arc::clone(&senders[number % senders.len()]);
+                // Nobody waits for the acknowledgement: the record itself is waited for.
+                drop(tokio::spawn(async move {
+                    partition.produce(vec![record], Compression::NoCompression).await.map(drop)
+                }));
+            }
+            Result::Ok(())
+        };
+        let mut arrivals = Arrivals::start(args, pace);
+        let receiving = async {
+            while !arrivals.are_complete() {
+                let (record, _) = records.next().await.ok_or("the records end")??;
+                arrivals.add(record.record.key.as_deref());
+            }
+            Ok(())
+        };
+        tokio::try_join!(sending, receiving)?;
+        arrivals.report(CLIENT);
+        Ok(())
+    }
 }
 
 /// Sends whole batches of at least so many records, some at once, until all are acknowledged; gives how many it were.
@@ -119,16 +166,6 @@ async fn send(
     Ok(sent)
 }
 
-async fn consume(args: &Args) -> Result<()> {
-    let partitions = partitions(args, args.partitions).await?;
-    let mut records = records(&partitions, StartOffset::Earliest);
-    read(&mut records, args.warmup).await?;
-    let meter = Meter::start();
-    let bytes = read(&mut records, args.records).await?;
-    meter.report(CLIENT, args, args.records, bytes, Latencies::default());
-    Ok(())
-}
-
 /// Reads so many records; gives the bytes in their keys and values.
 async fn read(records: &mut SelectAll<StreamConsumer>, wanted: usize) -> Result<usize> {
     let mut bytes = 0;
@@ -138,72 +175,4 @@ async fn read(records: &mut SelectAll<StreamConsumer>, wanted: usize) -> Result<
             record.record.key.as_ref().map_or(0, Vec::len) + record.record.value.as_ref().map_or(0, Vec::len);
     }
     Ok(bytes)
-}
-
-async fn latency(args: &Args) -> Result<()> {
-    let pool = pool(args.size);
-    let mut latencies = Latencies::default();
-    let mut meter = Meter::start();
-    let connecting = Instant::now();
-    let count = if args.operation == Operation::First { 1 } else { args.partitions };
-    let partitions = partitions(args, count).await?;
-    for number in 0..args.warmup + args.records {
-        if number == args.warmup && number > 0 {
-            meter = Meter::start();
-        }
-        let sending = Instant::now();
-        let record = record(args, &pool[number % pool.len()]);
-        partitions[number % partitions.len()].produce(vec![record], compression(args)?).await?;
-        latencies.first_ack.get_or_insert_with(|| connecting.elapsed());
-        if number >= args.warmup {
-            latencies.each.push(sending.elapsed());
-        }
-    }
-    let bytes = pool[0].key.len() + args.size;
-    meter.report(CLIENT, args, args.records, args.records * bytes, latencies);
-    Ok(())
-}
-
-async fn end_to_end(args: &Args) -> Result<()> {
-    let pool = pool(args.size);
-    let receivers = partitions(args, args.partitions).await?;
-    let senders = partitions(args, args.partitions).await?;
-    let mut records = records(&receivers, StartOffset::Latest);
-    // The streams look for the end when they are first polled.
-    let _nothing = tokio::time::timeout(SETTLING, records.next()).await;
-    let total = args.warmup + args.records;
-    let origin = Instant::now();
-    let sending = async {
-        for number in 0..total {
-            if let Some(wait) = peer_common::until_due(origin, number, args.rate) {
-                tokio::time::sleep(wait).await;
-            }
-            let record = Record {
-                key: Some(peer_common::key_of_now(origin).into_bytes()),
-                value: Some(pool[number % pool.len()].value.clone().into_bytes()),
-                headers: BTreeMap::new(),
-                timestamp: Utc::now(),
-            };
-            let partition = Arc::clone(&senders[number % senders.len()]);
-            // Nobody waits for the acknowledgement: the record itself is waited for.
-            drop(tokio::spawn(async move {
-                partition.produce(vec![record], Compression::NoCompression).await.map(drop)
-            }));
-        }
-        Ok::<(), Box<dyn Error>>(())
-    };
-    let meter = Meter::start();
-    let receiving = async {
-        let mut latencies = Latencies::default();
-        for received in 1..=total {
-            let (record, _) = records.next().await.ok_or("the records end")??;
-            let age = record.record.key.as_ref().and_then(|key| peer_common::age(origin, key));
-            latencies.each.extend(age.filter(|_| received > args.warmup));
-        }
-        Ok::<Latencies, Box<dyn Error>>(latencies)
-    };
-    let ((), latencies) = tokio::try_join!(sending, receiving)?;
-    let records = latencies.each.len();
-    meter.report(CLIENT, args, records, records * (pool[0].key.len() + args.size), latencies);
-    Ok(())
 }

@@ -1,0 +1,22 @@
+use bytes::Bytes;
+
+use crate::{Event, pool};
+
+/// An event whose bytes are shared with every record that is made of it, for clients that take [`Bytes`].
+pub struct SharedEvent {
+    pub key: Bytes,
+    pub value: Bytes,
+    pub headers: [(&'static str, Bytes); 5],
+}
+
+impl From<Event> for SharedEvent {
+    fn from(event: Event) -> Self {
+        let headers = event.headers.map(|(name, value)| (name, value.into()));
+        Self { key: event.key.into(), value: event.value.into(), headers }
+    }
+}
+
+/// As [`pool`].
+pub fn shared_pool(size: usize) -> Vec<SharedEvent> {
+    pool(size).into_iter().map(SharedEvent::from).collect()
+}
