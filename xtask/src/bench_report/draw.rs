@@ -71,7 +71,8 @@ pub(super) fn document(results: &Results, charts: &[(String, String)]) -> String
         if charts.iter().any(|(chart, _)| *chart == file) {
             text += &format!("![{name}: each client as a multiple of {REFERENCE}](img/{file})\n\n");
         }
-        text += &details(results, &cells);
+        text += details(results, &cells).trim_end_matches('\n');
+        text += "\n";
     }
     text += "\n## Where\n\n";
     for (name, fact) in &results.run.facts {

@@ -17,7 +17,7 @@ pub(super) struct Group {
 
 pub(super) struct Bar {
     pub(super) name: String,
-    /// 1 is where the line stands.
+    /// 1 is where the line stands; what is too long is cut, and marked.
     pub(super) length: f64,
     /// What is written after the bar.
     pub(super) label: String,
@@ -33,6 +33,8 @@ pub(super) enum Kind {
     Bound,
 }
 
+/// Where a longer bar is cut, so that one that is hundreds of times as long as the others does not hide them.
+const LENGTH_MAX: f64 = 5.0;
 const WIDTH: f64 = 760.0;
 const BARS_LEFT: f64 = 110.0;
 /// Room for the label of the longest bar.
@@ -51,7 +53,7 @@ impl Chart {
     pub(super) fn svg(&self) -> String {
         let height = TOP + self.groups.iter().map(Group::height).sum::<f64>() + 8.0;
         let longest = self.groups.iter().flat_map(|group| &group.bars).map(|bar| bar.length);
-        let scale = (WIDTH - BARS_LEFT - LABEL_WIDTH) / longest.fold(1.0, f64::max);
+        let scale = (WIDTH - BARS_LEFT - LABEL_WIDTH) / longest.fold(1.0, f64::max).min(LENGTH_MAX);
         let mut svg = format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" width=\"{WIDTH}\" height=\"{height}\" role=\"img\" \
              aria-labelledby=\"title desc\">\n<title id=\"title\">{}</title>\n<desc id=\"desc\">{}</desc>\n<style>{STYLE}</style>\n",
@@ -105,11 +107,12 @@ impl Bar {
             Kind::Other => "other",
             Kind::Bound => "bound",
         };
-        let (width, baseline) = (self.length * scale, top + BAR_HEIGHT - 3.0);
+        let (width, baseline) = (self.length.min(LENGTH_MAX) * scale, top + BAR_HEIGHT - 3.0);
+        let cut = if self.length > LENGTH_MAX { "\u{2026} " } else { "" };
         format!(
             "<text x=\"{:.1}\" y=\"{baseline:.1}\" text-anchor=\"end\">{}</text>\
              <rect class=\"{class}\" x=\"{BARS_LEFT}\" y=\"{top:.1}\" width=\"{width:.1}\" height=\"{BAR_HEIGHT}\" rx=\"2\"/>\
-             <text x=\"{:.1}\" y=\"{baseline:.1}\">{}</text>",
+             <text x=\"{:.1}\" y=\"{baseline:.1}\">{cut}{}</text>",
             BARS_LEFT - 6.0,
             escape(&self.name),
             BARS_LEFT + width + 6.0,

@@ -195,7 +195,7 @@ fn the_document_has_tables_charts_and_where_it_was_measured() {
     ] {
         assert!(document.contains(part), "{part} is not in\n{document}");
     }
-    assert!(!document.contains("img/latency.svg"));
+    assert!(!document.contains("img/latency.svg") && !document.contains("\n\n\n"), "{document}");
 }
 
 #[test]
@@ -276,10 +276,21 @@ fn a_chart_is_well_formed_and_told_in_words() {
     assert!(svg.contains("<desc id=\"desc\">shorter is better. small &lt;records&gt;: ours 0.50; a &amp; b 4.00; floor 0.10.</desc>"));
     // The longest bar takes all the room, and the others their part of it.
     assert!(svg.contains("width=\"500.0\"") && svg.contains("width=\"62.5\""), "{svg}");
+    assert!(!svg.contains('\u{2026}'));
     for tag in ["svg", "text", "title", "desc", "style"] {
         let opened = svg.matches(&format!("<{tag}")).count();
         assert_eq!(opened, svg.matches(&format!("</{tag}>")).count(), "{tag}");
     }
+}
+
+#[test]
+fn a_bar_that_is_hundreds_of_times_as_long_does_not_hide_the_others() {
+    let bar =
+        |length: f64| Bar { name: "x".to_owned(), length, label: format!("{length}"), kind: Kind::Other };
+    let group = Group { name: String::new(), bars: vec![bar(1.0), bar(800.0)] };
+    let svg = Chart { title: String::new(), axis: String::new(), groups: vec![group] }.svg();
+    assert!(svg.contains("width=\"100.0\"") && svg.contains("width=\"500.0\""), "{svg}");
+    assert!(svg.contains(">1</text>") && svg.contains(">\u{2026} 800</text>"), "{svg}");
 }
 
 #[test]
