@@ -75,6 +75,8 @@ pub struct ConsumerConfig {
     /// A broker holds an answer back until it has as many bytes, at most `fetch_max_wait`. Default 1. Kafka: `fetch.min.bytes`.
     pub fetch_min_bytes: u32,
     /// The most that one broker sends at once; more only if a single batch is larger. Default 50 MiB. Kafka: `fetch.max.bytes`.
+    ///
+    /// A broker is asked for 1 MiB at first, and for more only while the application would otherwise wait for it.
     pub fetch_max_bytes: u32,
     /// How long a broker holds an answer back for want of bytes. Default 500 ms. Kafka: `fetch.max.wait.ms`.
     pub fetch_max_wait: Duration,
@@ -82,6 +84,11 @@ pub struct ConsumerConfig {
     /// `max.partition.fetch.bytes`.
     pub max_partition_fetch_bytes: u32,
     /// How many bytes may wait for the application, over all partitions. Default 64 MiB; at least 1.
+    ///
+    /// That is a limit, not what is used: of each broker, as many bytes wait or are on their way as keep the application busy, three
+    /// answers of 1 MiB for a start. Answers double while the application has nothing left and waits for them to begin, as it does where
+    /// round trips are long, and become smaller again when it has not waited for a while. What is buffered of paused partitions comes
+    /// on top of that.
     ///
     /// Brokers share it equally, so that one that hangs does not keep the others from fetching. Requests in flight count with
     /// what they may bring, answers with the buffers that they are in. It is exceeded by one batch per broker if that batch is larger

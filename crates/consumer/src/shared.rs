@@ -12,7 +12,7 @@ use milena_client::metrics::{ClientKind, ConsumerMetrics, TopicFetch};
 use tokio::sync::Notify;
 
 use crate::config::ConsumerConfig;
-use crate::core::{Delivery, Effects, LoopId, Subscription, SubscriptionConfig};
+use crate::core::{ANSWER_BYTES_MIN, Delivery, Effects, LoopId, Subscription, SubscriptionConfig};
 use crate::{decode, panics};
 
 /// The subscription behind one lock, which is taken once per fetch and per batch, and never held across a suspension; and the
@@ -53,6 +53,7 @@ impl Shared {
             partition_fetch_bytes_max: config.max_partition_fetch_bytes as usize,
             fetch_max_wait: config.fetch_max_wait,
             prefetch_bytes: config.prefetch_bytes,
+            answer_bytes_min: ANSWER_BYTES_MIN,
             decode_ahead_bytes: decode::AHEAD_BYTES,
             retry_backoff: client.config().retry_backoff,
             preferred_replica_lease: client.config().metadata_max_age,
@@ -127,6 +128,7 @@ impl Shared {
         let mut state = self.lock();
         let delivery = state.subscription.poll_delivery(records_max);
         if delivery.is_none() {
+            state.subscription.handle_dry(self.client.env().now());
             match &mut state.application {
                 Some(waker) => waker.clone_from(cx.waker()),
                 none => *none = Some(cx.waker().clone()),

@@ -82,10 +82,7 @@ impl Incoming {
                 return Poll::Ready(Ok(frame));
             }
             match ready!(self.poll_read(cx, stream)) {
-                Ok(0) => {
-                    let mid_frame = self.large.is_some() || !self.chunk.is_empty();
-                    return Poll::Ready(Err(IncomingError::Closed { mid_frame }));
-                }
+                Ok(0) => return Poll::Ready(Err(IncomingError::Closed { mid_frame: self.is_mid_frame() })),
                 Ok(count) => self.received_bytes += count as u64,
                 Err(error) => return Poll::Ready(Err(IncomingError::Io(error))),
             }
@@ -97,6 +94,11 @@ impl Incoming {
         if let Ok(buffer) = frame.try_into_mut() {
             self.spares.put(buffer);
         }
+    }
+
+    /// Whether a part of a frame has arrived.
+    pub(super) fn is_mid_frame(&self) -> bool {
+        self.large.is_some() || !self.chunk.is_empty()
     }
 
     /// Bytes received so far.

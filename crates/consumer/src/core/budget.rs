@@ -1,6 +1,6 @@
 //! How many bytes may be fetched ahead of the application. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::subscription::ConsumedFetch;
@@ -43,15 +43,21 @@ impl Budget {
         Self { limit, used: 0, used_by_node: BTreeMap::new(), frames: BTreeMap::new(), next_frame: 0 }
     }
 
-    /// How many bytes to reserve now for a fetch that would like `wanted`, with `nodes` brokers to fetch from; `None` when there is
-    /// no room. A fetch has half a share at most: one half is read while the other comes, and a broker that comes into use finds
-    /// room.
-    pub(crate) fn available(&self, node_id: i32, wanted: usize, nodes: usize) -> Option<usize> {
+    /// How many bytes to reserve now for a fetch that would like `wanted`, with `nodes` brokers to fetch from, of which this one may
+    /// have `node_max`; `None` when there is no room. A fetch has half a share at most: one half is read while the other comes,
+    /// and a broker that comes into use finds room.
+    pub(crate) fn available(
+        &self,
+        node_id: i32,
+        wanted: usize,
+        nodes: usize,
+        node_max: usize,
+    ) -> Option<usize> {
         if planted("budget_has_no_bound") {
             return Some(wanted);
         }
         let share = (self.limit / nodes.max(1)).max(1);
-        let free_of_share = share.saturating_sub(self.used_by(node_id));
+        let free_of_share = share.min(node_max).saturating_sub(self.used_by(node_id));
         let free = free_of_share.min(self.limit.saturating_sub(self.used));
         Some(wanted.min((share / 2).max(1))).filter(|needed| *needed <= free)
     }
@@ -111,6 +117,13 @@ impl Budget {
         }
     }
 
+    /// What frames of a broker occupy, each counted once.
+    pub(crate) fn frame_bytes(&self, node_id: i32, frames: impl Iterator<Item = FrameId>) -> usize {
+        let frames: BTreeSet<FrameId> = frames.collect();
+        let frames = frames.iter().filter_map(|id| self.frames.get(id));
+        frames.filter(|frame| frame.node_id == node_id).map(|frame| frame.bytes).sum()
+    }
+
     /// All bytes reserved or buffered.
     #[cfg(test)]
     pub(crate) fn used(&self) -> usize {
@@ -126,24 +139,35 @@ impl Budget {
 mod tests {
     use super::*;
 
+    /// A broker that may have all that there is.
+    const ALL: usize = usize::MAX;
+
+    #[test]
+    fn a_broker_that_is_not_to_be_asked_far_ahead_waits() {
+        let mut budget = Budget::new(60_000);
+        budget.charge(1, 2_500);
+        assert_eq!(budget.available(1, 1_000, 1, 3_000), None);
+        assert_eq!(budget.available(1, 1_000, 1, 3_500), Some(1_000));
+    }
+
     #[test]
     fn a_broker_that_holds_its_share_leaves_the_others_theirs() {
         let mut budget = Budget::new(3_000);
         for _ in 0..2 {
-            assert_eq!(budget.available(1, 10_000, 3), Some(500));
+            assert_eq!(budget.available(1, 10_000, 3, ALL), Some(500));
             budget.charge(1, 500);
         }
-        assert_eq!(budget.available(1, 10_000, 3), None);
-        assert_eq!(budget.available(2, 10_000, 3), Some(500));
+        assert_eq!(budget.available(1, 10_000, 3, ALL), None);
+        assert_eq!(budget.available(2, 10_000, 3, ALL), Some(500));
     }
 
     #[test]
     fn a_fetch_has_half_a_share_at_most_and_waits_for_that() {
         let mut budget = Budget::new(1_000);
-        assert_eq!(budget.available(1, 1_000, 1), Some(500));
+        assert_eq!(budget.available(1, 1_000, 1, ALL), Some(500));
         budget.charge(1, 501);
-        assert_eq!(budget.available(1, 1_000, 1), None);
-        assert_eq!(budget.available(1, 100, 1), Some(100));
+        assert_eq!(budget.available(1, 1_000, 1, ALL), None);
+        assert_eq!(budget.available(1, 100, 1, ALL), Some(100));
     }
 
     #[test]

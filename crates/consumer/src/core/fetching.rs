@@ -267,6 +267,12 @@ impl Fetching {
         self.next = NextFetch::Stopped { error };
     }
 
+    /// The frames of what is buffered.
+    pub(crate) fn frames(&self) -> impl Iterator<Item = FrameId> + '_ {
+        let undecoded = self.buffered.iter().map(|buffered| buffered.frame);
+        undecoded.chain(self.ready.iter().map(|ready| ready.frame))
+    }
+
     /// Whether there is something to decode.
     pub(crate) fn has_undecoded(&self) -> bool {
         !self.decoding && !self.buffered.is_empty()

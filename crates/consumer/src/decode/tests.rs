@@ -6,8 +6,8 @@ use milena_records::Batches;
 
 use super::*;
 use crate::core::{
-    AbortedFilter, AbortedTransaction, Delivery, EpochChecks, FetchDecision, FetchedData, Lane, LoopId,
-    PartitionAnswer, Seek, Watermarks, outline,
+    AbortedFilter, AbortedTransaction, Arrival, Delivery, EpochChecks, FetchDecision, FetchedData, Lane,
+    LoopId, PartitionAnswer, Seek, Watermarks, outline,
 };
 use crate::pool::{FrameLease, FrameReturn};
 use crate::testing::{LogBatch, log, marker};
@@ -280,7 +280,8 @@ fn both_partitions_fetched(shared: &Shared) {
             }),
         };
         let answers = partitions.iter().map(answer).collect();
-        subscription.handle_fetched(1, &plan, answers, 200, now, 0.5);
+        let arrival = Arrival { frame_bytes: 200, occupied_bytes: 200, first_byte_at: now };
+        subscription.handle_fetched(1, &plan, answers, arrival, now, 0.5);
     });
 }
 

@@ -34,7 +34,7 @@ use milena_protocol::ErrorCode;
 use milena_protocol::messages::{FetchRequest, FetchResponse};
 
 use crate::core::session::FetchSession;
-use crate::core::{FetchDecision, FetchId, FetchPlan, LoopId, PartitionAnswer};
+use crate::core::{Arrival, FetchDecision, FetchId, FetchPlan, LoopId, PartitionAnswer};
 use crate::panics;
 use crate::pool::{FrameLease, FrameReturn, occupied_bytes};
 use crate::shared::{LoopBell, Shared};
@@ -260,7 +260,11 @@ impl FetchLoop {
         connection: &mut Connection<FetchPlan>,
         mut response: Response<FetchPlan>,
     ) -> Result<(), RequestError> {
-        let frame_bytes = occupied_bytes(&mut response.frame);
+        let arrival = Arrival {
+            frame_bytes: response.frame.len(),
+            occupied_bytes: occupied_bytes(&mut response.frame),
+            first_byte_at: response.first_byte_at,
+        };
         let decoded = response.decode::<FetchRequest>();
         let Response { context: plan, latency, frame, .. } = response;
         let answer = match decoded {
@@ -275,7 +279,7 @@ impl FetchLoop {
         match answer.error_code {
             ErrorCode::None => {
                 self.failures = 0;
-                self.take(plan, answer, frame, frame_bytes);
+                self.take(plan, answer, frame, arrival);
                 Ok(())
             }
             code => {
@@ -288,7 +292,7 @@ impl FetchLoop {
     }
 
     /// Hands the batches of an answer on.
-    fn take(&mut self, plan: FetchPlan, answer: FetchResponse, frame: Bytes, frame_bytes: usize) {
+    fn take(&mut self, plan: FetchPlan, answer: FetchResponse, frame: Bytes, arrival: Arrival) {
         let lease = FrameLease::new(frame, self.frames.clone());
         let isolation_level = self.shared.config.isolation_level;
         let hints = response::leader_hints(&answer, &self.session);
@@ -305,7 +309,7 @@ impl FetchLoop {
         }
         let (now, unit_random) = (self.env.now(), self.env.random_unit());
         self.shared.with(|subscription| {
-            subscription.handle_fetched(self.id.node_id, &plan, taken.answers, frame_bytes, now, unit_random);
+            subscription.handle_fetched(self.id.node_id, &plan, taken.answers, arrival, now, unit_random);
         });
         if let Some((hints, endpoints)) = hints {
             self.shared.client.metadata().apply_leader_hints(&hints, &endpoints);
@@ -375,7 +379,7 @@ impl FetchLoop {
         let Some((request, version)) = request::close(&mut self.session, connection.versions()) else {
             return;
         };
-        let plan = FetchPlan::nothing();
+        let plan = FetchPlan::nothing(self.env.now());
         if connection.submit(&request, version, SESSION_CLOSE_GRACE, plan).is_err() {
             return;
         }

@@ -2,6 +2,7 @@
 
 mod allocations;
 mod detours;
+mod distance;
 mod errors;
 mod faults;
 mod metrics;

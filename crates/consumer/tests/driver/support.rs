@@ -58,21 +58,29 @@ impl World {
         let next = self.next_values.entry(partition.clone()).or_default();
         let values: Vec<_> = (*next..*next + count).map(|value| value.to_string()).collect();
         *next += count;
+        self.append(partition, values.iter().map(String::as_bytes), compression).await;
+    }
+
+    /// Appends one record of so many bytes.
+    pub(crate) async fn produce_large(&self, partition: &TopicPartition, bytes: usize) {
+        self.append(partition, [vec![b'x'; bytes].as_slice()], Compression::None).await;
+    }
+
+    async fn append<'a>(
+        &self,
+        partition: &TopicPartition,
+        values: impl IntoIterator<Item = &'a [u8]>,
+        compression: Compression,
+    ) {
         let mut builder = BatchBuilder::new(BytesMut::new(), usize::MAX);
-        for value in &values {
-            let record =
-                RecordParts { timestamp: 1_000, value: Some(value.as_bytes()), ..Default::default() };
+        for value in values {
+            let record = RecordParts { timestamp: 1_000, value: Some(value), ..Default::default() };
             builder.try_append(&record).expect("there is no limit");
         }
         let sealed = builder.seal(&Codec::new(compression), &mut Scratch::new()).expect("it compresses");
         let header = bytes::Bytes::copy_from_slice(&sealed.header(&ProducerStamp::NONE));
-        append(
-            &self.cluster,
-            &self.client,
-            partition,
-            Records::from_segments([header, sealed.section().clone()]),
-        )
-        .await;
+        let records = Records::from_segments([header, sealed.section().clone()]);
+        append(&self.cluster, &self.client, partition, records).await;
     }
 
     /// Gives a topic so many partitions.

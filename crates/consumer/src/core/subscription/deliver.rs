@@ -1,5 +1,7 @@
 //! From buffers to the decoder, and from there to the application.
 
+use std::time::Instant;
+
 use milena_client::TopicPartition;
 
 use super::Subscription;
@@ -150,6 +152,19 @@ impl Subscription {
     /// What comes next for the application, at most so many records. The position is after it from now on, and its memory is the
     /// application's.
     pub(crate) fn poll_delivery(&mut self, records_max: usize) -> Option<Delivery> {
+        let delivery = self.next_delivery(records_max);
+        if delivery.is_some() {
+            self.dry_since = None;
+        }
+        delivery
+    }
+
+    /// The application waits, since [`Self::poll_delivery`] had nothing.
+    pub(crate) fn handle_dry(&mut self, now: Instant) {
+        self.dry_since.get_or_insert(now);
+    }
+
+    fn next_delivery(&mut self, records_max: usize) -> Option<Delivery> {
         if let Some(error) = self.errors.pop_front() {
             return Some(Delivery::Error(error));
         }

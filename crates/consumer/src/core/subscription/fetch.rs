@@ -8,9 +8,10 @@ use milena_protocol::ErrorCode;
 use super::Subscription;
 use super::nodes::{Flight, LoopId, Waiting};
 use crate::config::IsolationLevel;
+use crate::core::ahead::Round;
 use crate::core::budget::FrameId;
 use crate::core::fetched::Fetched;
-use crate::core::fetching::{Buffered, FetchId, Lane};
+use crate::core::fetching::{Buffered, FetchId, Fetching, Lane};
 use crate::core::partition::{EpochChecks, FetchReadiness, Partition, Watermarks};
 use crate::core::position::Position;
 use crate::core::session::{FetchTarget, Targets};
@@ -29,18 +30,20 @@ pub(crate) struct FetchPlan {
     pub(crate) targets: Targets,
     /// What the answer may bring.
     pub(crate) bytes_max: usize,
+    pub(crate) sent_at: Instant,
     /// How long the broker may hold it back.
     pub(crate) max_wait: Duration,
 }
 
 impl FetchPlan {
     /// Stands beside a request that fetches nothing.
-    pub(crate) fn nothing() -> Self {
+    pub(crate) fn nothing(now: Instant) -> Self {
         Self {
             fetch_id: FetchId(u64::MAX),
             lane: Lane::Main,
             targets: Vec::new(),
             bytes_max: 0,
+            sent_at: now,
             max_wait: Duration::ZERO,
         }
     }
@@ -66,6 +69,16 @@ pub(crate) struct PartitionAnswer {
     pub(crate) data: Option<FetchedData>,
 }
 
+/// An answer as it came over the connection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Arrival {
+    pub(crate) frame_bytes: usize,
+    /// What the buffer occupies that it is in.
+    pub(crate) occupied_bytes: usize,
+    /// When it began to come.
+    pub(crate) first_byte_at: Instant,
+}
+
 /// Batches of one partition.
 #[derive(Debug)]
 pub(crate) struct FetchedData {
@@ -88,9 +101,13 @@ impl Subscription {
             self.set_waiting(id, Waiting::Work);
             return FetchDecision::Wait(wake_at);
         }
+        let Some(answer_bytes) = self.nodes.get(&node_id).map(|node| node.ahead.answer_bytes()) else {
+            return FetchDecision::Wait(wake_at);
+        };
         let wanted = targets.len().saturating_mul(self.config.partition_fetch_bytes_max);
-        let Some(bytes_max) = self.find_room(node_id, wanted.min(self.config.fetch_bytes_max)) else {
-            self.set_waiting(id, Waiting::Room);
+        let wanted = wanted.min(self.config.fetch_bytes_max).min(answer_bytes);
+        let Some(bytes_max) = self.find_room(node_id, wanted) else {
+            self.set_waiting(id, Waiting::Room { wanted });
             return FetchDecision::Wait(wake_at);
         };
         self.budget.charge(node_id, bytes_max);
@@ -105,7 +122,7 @@ impl Subscription {
                 fetching.start_fetch(fetch_id);
             }
         }
-        FetchDecision::Send(FetchPlan { fetch_id, lane, targets, bytes_max, max_wait })
+        FetchDecision::Send(FetchPlan { fetch_id, lane, targets, bytes_max, sent_at: now, max_wait })
     }
 
     /// How long the broker may hold the next answer back; `None` if this loop is to send nothing.
@@ -167,17 +184,21 @@ impl Subscription {
         self.after_transition(name);
     }
 
-    /// Bytes to reserve for a fetch of up to `wanted`. What paused partitions have buffered makes room for those that are read.
+    /// Bytes to reserve for a fetch of up to `wanted`. What paused partitions have buffered does not keep anybody from being ahead
+    /// with others, and makes room for them where the whole budget is used up.
     fn find_room(&mut self, node_id: i32, wanted: usize) -> Option<usize> {
+        let ahead_max = self.nodes.get(&node_id)?.ahead.bytes();
         loop {
-            let room = self.budget.available(node_id, wanted, self.nodes.len());
-            if room.is_some() {
+            let available = |node_max| self.budget.available(node_id, wanted, self.nodes.len(), node_max);
+            let room = available(ahead_max).or_else(|| {
+                let paused = self.paused_buffers().flat_map(|(_, fetching)| fetching.frames());
+                available(ahead_max.saturating_add(self.budget.frame_bytes(node_id, paused)))
+            });
+            let is_within_budget = || available(usize::MAX).is_some();
+            if room.is_some() || is_within_budget() {
                 return room;
             }
-            let holds_room = |partition: &Partition| {
-                partition.is_paused() && partition.fetching().is_some_and(|fetching| fetching.has_buffers())
-            };
-            let name = self.partitions.iter().find(|(_, partition)| holds_room(partition))?.0.clone();
+            let name = self.paused_buffers().next()?.0.clone();
             tracing::debug!(partition = %name, "what is buffered of a paused partition makes room");
             let generation = self.next_generation();
             let buffers = self.partitions.get_mut(&name)?.restart(generation);
@@ -185,24 +206,32 @@ impl Subscription {
         }
     }
 
-    /// Takes an answer, `frame_bytes` long. Partitions of the plan that it does not mention have no news.
+    /// Paused partitions that have something buffered.
+    pub(super) fn paused_buffers(&self) -> impl Iterator<Item = (&TopicPartition, &Fetching)> {
+        let fetching =
+            self.paused.iter().filter_map(|name| Some((name, self.partitions.get(name)?.fetching()?)));
+        fetching.filter(|(_, fetching)| fetching.has_buffers())
+    }
+
+    /// Takes an answer. Partitions of the plan that it does not mention have no news.
     pub(crate) fn handle_fetched(
         &mut self,
         node_id: i32,
         plan: &FetchPlan,
         answers: Vec<PartitionAnswer>,
-        frame_bytes: usize,
+        arrival: Arrival,
         now: Instant,
         unit_random: f64,
     ) {
         self.tell_broker_works(node_id);
         self.end_flight(node_id, plan.fetch_id);
+        self.look_ahead(node_id, plan, arrival, now);
         let awaited = |this: &Self, name: &TopicPartition| {
             let fetching = this.partitions.get(name).and_then(Partition::fetching);
             fetching.is_some_and(|fetching| fetching.awaits(plan.fetch_id))
         };
         // It counts as a whole until it is known which parts of it are kept: a partition may be named twice, or not be asked for.
-        let frame = self.budget.add_frame(node_id, frame_bytes);
+        let frame = self.budget.add_frame(node_id, arrival.occupied_bytes);
         for answer in answers {
             if !awaited(self, &answer.partition) {
                 continue;
@@ -222,6 +251,18 @@ impl Subscription {
         }
         // The reservation was larger than what came.
         self.wake_waiting_nodes();
+    }
+
+    /// Finds out whether longer answers would keep the application busier. One that is not at least half as long as it might be
+    /// was all that there was.
+    fn look_ahead(&mut self, node_id: i32, plan: &FetchPlan, arrival: Arrival, now: Instant) {
+        let dry_since = self.dry_since;
+        let Some(node) = self.nodes.get_mut(&node_id) else { return };
+        if plan.bytes_max >= node.ahead.answer_bytes() && arrival.frame_bytes >= plan.bytes_max / 2 {
+            let first_byte_at = arrival.first_byte_at;
+            let round = Round { sent_at: plan.sent_at, first_byte_at, received_at: now };
+            node.ahead.handle_full_answer(round, dry_since);
+        }
     }
 
     fn handle_partition(

@@ -15,7 +15,7 @@ mod tests;
 mod turns;
 
 pub(crate) use deliver::{Decoded, Delivery};
-pub(crate) use fetch::{FetchDecision, FetchPlan, FetchedData, PartitionAnswer};
+pub(crate) use fetch::{Arrival, FetchDecision, FetchPlan, FetchedData, PartitionAnswer};
 pub(crate) use lookup::Answer;
 pub(crate) use nodes::LoopId;
 
@@ -50,6 +50,8 @@ pub(crate) struct SubscriptionConfig {
     /// How long a broker holds an answer back for want of records.
     pub(crate) fetch_max_wait: Duration,
     pub(crate) prefetch_bytes: usize,
+    /// What an answer brings at first, and at least.
+    pub(crate) answer_bytes_min: usize,
     /// Decoded bytes that wait for the application before decoding pauses.
     pub(crate) decode_ahead_bytes: usize,
     pub(crate) retry_backoff: Backoff,
@@ -78,6 +80,10 @@ pub(crate) struct Subscription {
     ready: Turns,
     /// Decoded bytes of partitions that are not paused.
     ready_bytes: usize,
+    /// Since when the application has waited for more, if it does.
+    dry_since: Option<Instant>,
+    /// Partitions that are paused.
+    paused: BTreeSet<TopicPartition>,
     /// Partitions that have a question for their leader.
     questions: BTreeSet<TopicPartition>,
     /// What the decoder has just now.
@@ -139,6 +145,8 @@ impl Subscription {
             undecoded: Turns::default(),
             ready: Turns::default(),
             ready_bytes: 0,
+            dry_since: None,
+            paused: BTreeSet::new(),
             questions: BTreeSet::new(),
             in_decoder: None,
             errors: VecDeque::new(),
@@ -190,7 +198,7 @@ impl Subscription {
     }
 
     pub(crate) fn paused(&self) -> impl Iterator<Item = &TopicPartition> {
-        self.partitions.iter().filter(|(_, partition)| partition.is_paused()).map(|(name, _)| name)
+        self.paused.iter()
     }
 
     pub(crate) fn position(&self, partition: &TopicPartition) -> Result<Option<Position>, NotAssigned> {
@@ -233,10 +241,11 @@ impl Subscription {
         let state = self.partitions.get_mut(partition).ok_or_else(|| NotAssigned(partition.clone()))?;
         if !state.is_paused() {
             state.set_paused(true);
+            self.paused.insert(partition.clone());
             self.ready_bytes -= state.fetching().map_or(0, |fetching| fetching.ready_bytes());
             self.effects.decoder = true;
             // What is buffered for it may make room for the others.
-            self.wake_waiting_nodes();
+            self.wake_nodes_that_want_room();
         }
         Ok(())
     }
@@ -247,6 +256,7 @@ impl Subscription {
         let state = self.partitions.get_mut(partition).ok_or_else(|| NotAssigned(partition.clone()))?;
         if state.is_paused() {
             state.set_paused(false);
+            self.paused.remove(partition);
             self.ready_bytes += state.fetching().map_or(0, |fetching| fetching.ready_bytes());
         }
         state.retry(generation);
@@ -304,6 +314,7 @@ impl Subscription {
         self.questions.remove(name);
         self.ready.remove(name);
         self.undecoded.remove(name);
+        self.paused.remove(name);
         if !self.partitions.keys().any(|other| other.topic == name.topic) {
             self.topic_errors.remove(&name.topic);
         }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use milena_client::TopicPartition;
 
 use super::Subscription;
+use crate::core::ahead::Ahead;
 use crate::core::fetching::{FetchId, Lane};
 use crate::core::partition::Partition;
 use crate::error::RecvError;
@@ -17,7 +18,7 @@ pub(crate) struct LoopId {
 }
 
 /// A broker that partitions are fetched from.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Node {
     pub(super) partitions: BTreeSet<TopicPartition>,
     main: LaneState,
@@ -26,6 +27,8 @@ pub(super) struct Node {
     /// Turns the order of partitions, so that each comes first in its turn: a broker exceeds its limits only for the first one
     /// that has records (KIP-74).
     pub(super) turn: usize,
+    /// How far ahead of the application it is asked.
+    pub(super) ahead: Ahead,
     /// The error last told of this broker.
     pub(super) told: Option<RecvError>,
 }
@@ -54,11 +57,24 @@ pub(super) enum Waiting {
     /// No partition is to be fetched. So it is from the start: a loop may still run from the time when the broker was last in use.
     #[default]
     Work,
-    /// Too much waits for the application already.
-    Room,
+    /// Too much waits for the application already: there is no room for so many bytes.
+    Room {
+        wanted: usize,
+    },
 }
 
 impl Node {
+    fn new(answer_bytes_min: usize) -> Self {
+        Self {
+            partitions: BTreeSet::new(),
+            main: LaneState::default(),
+            detour: None,
+            turn: 0,
+            ahead: Ahead::new(answer_bytes_min),
+            told: None,
+        }
+    }
+
     fn lane(&mut self, lane: Lane) -> Option<&mut LaneState> {
         match lane {
             Lane::Main => Some(&mut self.main),
@@ -139,11 +155,30 @@ impl Subscription {
         }
     }
 
-    /// Bytes became free: whoever waits for room may find some.
+    /// Bytes became free: wakes those who waited for them.
     pub(super) fn wake_waiting_nodes(&mut self) {
+        if self.paused_buffers().next().is_some() {
+            return self.wake_nodes_that_want_room();
+        }
+        let nodes = self.nodes.len();
+        for (node_id, node) in &mut self.nodes {
+            let node_max = node.ahead.bytes();
+            for (lane, state) in node.lanes() {
+                if let Waiting::Room { wanted } = state.waiting
+                    && self.budget.available(*node_id, wanted, nodes, node_max).is_some()
+                {
+                    state.waiting = Waiting::No;
+                    self.effects.loops.push(LoopId { node_id: *node_id, lane });
+                }
+            }
+        }
+    }
+
+    /// Paused partitions have something buffered, which can make room for whoever waits for some.
+    pub(super) fn wake_nodes_that_want_room(&mut self) {
         for (node_id, node) in &mut self.nodes {
             for (lane, state) in node.lanes() {
-                if state.waiting == Waiting::Room {
+                if matches!(state.waiting, Waiting::Room { .. }) {
                     state.waiting = Waiting::No;
                     self.effects.loops.push(LoopId { node_id: *node_id, lane });
                 }
@@ -153,7 +188,7 @@ impl Subscription {
 
     pub(super) fn join_node(&mut self, name: &TopicPartition, node_id: Option<i32>) {
         let Some(node_id) = node_id else { return };
-        let node = self.nodes.entry(node_id).or_default();
+        let node = self.nodes.entry(node_id).or_insert_with(|| Node::new(self.config.answer_bytes_min));
         if node.partitions.is_empty() {
             self.loops_changed = true;
             self.effects.manager = true;

@@ -321,6 +321,7 @@ proptest! {
         read_committed in any::<bool>(),
         checks in prop_oneof![Just(EpochChecks::InFetch), Just(EpochChecks::BeforeFetch)],
         prefetch_bytes in prop_oneof![Just(600usize), Just(64 << 20)],
+        answer_bytes_min in prop_oneof![Just(100usize), Just(8_000), Just(1 << 20)],
         steps in prop::collection::vec(step(), 0..200),
     ) {
         let isolation_level =
@@ -329,7 +330,13 @@ proptest! {
             (tp(partition), build_log(entries, 1 + partition % 3, isolation_level))
         });
         let logs = logs.collect();
-        let config = SubscriptionConfig { isolation_level, prefetch_bytes, partition_fetch_bytes_max: 300, ..config() };
+        let config = SubscriptionConfig {
+            isolation_level,
+            prefetch_bytes,
+            answer_bytes_min,
+            partition_fetch_bytes_max: 300,
+            ..config()
+        };
         let mut model = Model::new(logs, config, checks);
         for step in steps {
             model.perform(step);

@@ -12,6 +12,7 @@ use milena_records::Batches;
 
 use super::super::*;
 use crate::core::aborted::{AbortedFilter, AbortedTransaction};
+use crate::core::ahead::ANSWER_BYTES_MIN;
 use crate::core::fetched::{Fetched, Outline, outline};
 use crate::core::fetching::Lane;
 use crate::core::partition::{EpochChecks, Question, Watermarks};
@@ -29,6 +30,7 @@ pub(super) fn config() -> SubscriptionConfig {
         partition_fetch_bytes_max: 1 << 20,
         fetch_max_wait: Duration::from_millis(500),
         prefetch_bytes: 64 << 20,
+        answer_bytes_min: ANSWER_BYTES_MIN,
         decode_ahead_bytes: 20,
         retry_backoff: Backoff::new(Duration::from_millis(100), Duration::from_secs(1)),
         preferred_replica_lease: Duration::from_secs(300),
@@ -37,6 +39,11 @@ pub(super) fn config() -> SubscriptionConfig {
 
 pub(super) fn tp(partition: i32) -> TopicPartition {
     TopicPartition::new("t", partition)
+}
+
+/// An answer of so many bytes, all of which come at once.
+pub(super) fn arrival(frame_bytes: usize, now: Instant) -> Arrival {
+    Arrival { frame_bytes, occupied_bytes: frame_bytes, first_byte_at: now }
 }
 
 /// A partition's log and who leads it.
@@ -287,7 +294,14 @@ impl World {
                 data,
             });
         }
-        self.subscription.handle_fetched(node_id, &plan, answers, frame_bytes, self.now, UNIT_RANDOM);
+        self.subscription.handle_fetched(
+            node_id,
+            &plan,
+            answers,
+            arrival(frame_bytes, self.now),
+            self.now,
+            UNIT_RANDOM,
+        );
         true
     }
 
@@ -311,7 +325,14 @@ impl World {
             }
         });
         let answers = answers.collect();
-        self.subscription.handle_fetched(node_id, &plan, answers, 0, self.now, UNIT_RANDOM);
+        self.subscription.handle_fetched(
+            node_id,
+            &plan,
+            answers,
+            arrival(0, self.now),
+            self.now,
+            UNIT_RANDOM,
+        );
     }
 
     /// Answers the oldest flight of a broker with these bytes for these partitions, whatever was asked for.
@@ -329,7 +350,14 @@ impl World {
         });
         let answers = answers.collect();
         let frame_bytes = parts.iter().map(|(_, records)| records.len()).sum();
-        self.subscription.handle_fetched(node_id, &plan, answers, frame_bytes, self.now, UNIT_RANDOM);
+        self.subscription.handle_fetched(
+            node_id,
+            &plan,
+            answers,
+            arrival(frame_bytes, self.now),
+            self.now,
+            UNIT_RANDOM,
+        );
     }
 
     fn fetched(
@@ -416,6 +444,16 @@ impl World {
     /// The application asks for something.
     pub(super) fn take(&mut self) -> Option<Delivery> {
         self.take_some(usize::MAX)
+    }
+
+    /// What is here and decoded for the application, or can be.
+    pub(super) fn take_decoded(&mut self) -> Option<Delivery> {
+        loop {
+            let delivery = self.take();
+            if delivery.is_some() || !(self.decode() && self.finish_decoding()) {
+                return delivery;
+            }
+        }
     }
 
     /// The application asks for so many records at most.

@@ -82,7 +82,14 @@ fn a_preferred_replica_is_fetched_from_and_left_when_it_fails() {
         preferred_read_replica: Some(3),
         data: None,
     };
-    world.subscription.handle_fetched(node_id, &plan, vec![answer], 100, world.now, UNIT_RANDOM);
+    world.subscription.handle_fetched(
+        node_id,
+        &plan,
+        vec![answer],
+        arrival(100, world.now),
+        world.now,
+        UNIT_RANDOM,
+    );
     world.ask();
     assert!(!world.send(1) && world.send(3));
     world.answer(3, |_| Some(ErrorCode::OffsetOutOfRange));
@@ -111,7 +118,14 @@ fn a_preferred_replica_that_fails_or_is_not_known_is_not_tried_without_a_pause()
                     preferred_read_replica: Some(replica),
                     data: None,
                 };
-                world.subscription.handle_fetched(node_id, &plan, vec![answer], 100, world.now, UNIT_RANDOM);
+                world.subscription.handle_fetched(
+                    node_id,
+                    &plan,
+                    vec![answer],
+                    arrival(100, world.now),
+                    world.now,
+                    UNIT_RANDOM,
+                );
             }
             world.ask();
             world.subscription.handle_broker_failure(

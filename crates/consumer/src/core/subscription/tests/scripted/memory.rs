@@ -23,6 +23,80 @@ fn a_slow_application_bounds_what_is_fetched() {
     assert!(world.settle().is_some());
 }
 
+/// Has a broker answer as long as it is asked.
+fn fill(world: &mut World, node_id: i32) {
+    while world.send(node_id) {
+        world.answer(node_id, |_| None);
+    }
+}
+
+/// At the start of these logs, with answers of 20,000 bytes at first.
+fn with_small_answers(logs: impl IntoIterator<Item = Log>) -> World {
+    let config =
+        SubscriptionConfig { answer_bytes_min: 20_000, partition_fetch_bytes_max: 1 << 20, ..config() };
+    let mut world = world_with(config, logs);
+    for name in world.logs.keys().cloned().collect::<Vec<_>>() {
+        world.subscription.seek(&name, Seek::To(Position::new(0))).unwrap();
+    }
+    world.ask();
+    world
+}
+
+#[test]
+fn a_broker_is_asked_three_answers_ahead_and_on_when_one_is_used_up() {
+    let mut world = with_small_answers([log(1, 2_000)]);
+    fill(&mut world, 1);
+    let ahead = world.subscription.budget.used();
+    assert!((40_000..=60_000).contains(&ahead), "{ahead}");
+    assert!(matches!(world.take_decoded(), Some(Delivery::Batch { .. })));
+    assert!(!world.send(1), "that was not much");
+    while world.subscription.budget.used() > 40_000 {
+        assert!(matches!(world.take_decoded(), Some(Delivery::Batch { .. })));
+    }
+    assert!(world.send(1));
+}
+
+#[test]
+fn who_waits_for_answers_is_given_longer_ones() {
+    let mut world = with_small_answers([log(1, 2_000)]);
+    for answers in 0..9 {
+        while world.take_decoded().is_some() {}
+        world.subscription.handle_dry(world.now);
+        assert!(world.send(1));
+        assert_eq!(world.flights[0].plan.bytes_max, 20_000 << (answers / 3));
+        world.now += Duration::from_millis(100);
+        world.answer(1, |_| None);
+    }
+}
+
+#[test]
+fn the_end_of_the_log_makes_no_answer_longer() {
+    let mut world = with_small_answers([log(1, 1)]);
+    for batch in 1..10 {
+        while world.take_decoded().is_some() {}
+        world.subscription.handle_dry(world.now);
+        world.send(1);
+        assert_eq!(world.flights[0].plan.bytes_max, 20_000);
+        world.now += Duration::from_millis(100);
+        world.answer(1, |_| None);
+        let start = 10 * batch;
+        let records = LogBatch::new(start, 10).encode();
+        world.logs.get_mut(&tp(0)).unwrap().append(start + 10, records, start..start + 10);
+    }
+}
+
+#[test]
+fn what_paused_partitions_have_buffered_keeps_nobody_from_being_ahead_and_is_kept() {
+    let mut world = with_small_answers([log(1, 2_000), log(1, 2_000)]);
+    world.subscription.pause(&tp(1)).unwrap();
+    fill(&mut world, 1);
+    let ahead = world.subscription.budget.used();
+    world.subscription.pause(&tp(0)).unwrap();
+    world.subscription.resume(&tp(1)).unwrap();
+    fill(&mut world, 1);
+    assert_eq!(world.subscription.budget.used(), 2 * ahead, "of both partitions");
+}
+
 #[test]
 fn what_is_decompressed_counts_with_the_buffer_that_it_is_in() {
     let mut log = Log::new(1);

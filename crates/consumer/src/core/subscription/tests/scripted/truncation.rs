@@ -13,7 +13,14 @@ fn diverge(world: &mut World, end: Position) {
         preferred_read_replica: None,
         data: None,
     };
-    world.subscription.handle_fetched(node_id, &plan, vec![answer], 100, world.now, UNIT_RANDOM);
+    world.subscription.handle_fetched(
+        node_id,
+        &plan,
+        vec![answer],
+        arrival(100, world.now),
+        world.now,
+        UNIT_RANDOM,
+    );
 }
 
 #[test]
