@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::event::{Event, History, Note, RecordId};
+use crate::few::Few;
 use crate::sorted::Sorted;
 
 /// The records of a partition, by offset.
@@ -39,9 +40,9 @@ pub(crate) struct Sent<'a> {
     pub(crate) partition: Option<i32>,
     pub(crate) at_us: u64,
     pub(crate) admitted: Option<Admitted>,
-    pub(crate) resolutions: Vec<Resolution<'a>>,
+    pub(crate) resolutions: Few<Resolution<'a>>,
     /// Where the final readers found it.
-    pub(crate) found: Vec<(Place<'a>, i64)>,
+    pub(crate) found: Few<(Place<'a>, i64)>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -77,6 +78,8 @@ impl<'a> Book<'a> {
     pub(crate) fn of(history: &'a History) -> Self {
         let mut book = Self { idempotent: true, sends: sends(history), ..Self::default() };
         let mut finals: Vec<&str> = Vec::new();
+        // Most records follow another one of the same partition, whose log is out of the map meanwhile.
+        let mut current: Option<(Place<'a>, Log)> = None;
         for entry in &history.entries {
             let at_us = entry.at_us;
             match &entry.event {
@@ -95,13 +98,21 @@ impl<'a> Book<'a> {
                     book.resolve(*id, Resolution { at_us, outcome: Outcome::Failed { definite: *definite } });
                 }
                 Event::Poll { client, topic, partition, offset, id, .. } if finals.contains(&&**client) => {
-                    book.find((topic, *partition), *offset, *id);
+                    let place = (&**topic, *partition);
+                    if current.as_ref().is_none_or(|(there, _)| *there != place) {
+                        book.logs.extend(current.take());
+                        current = Some((place, book.logs.remove(&place).unwrap_or_default()));
+                    }
+                    if let Some((_, log)) = &mut current {
+                        book.find(place, log, *offset, *id);
+                    }
                 }
                 Event::Crash { client } => book.crashed.push(client),
                 Event::Note(note) => book.note(note, at_us),
                 _ => {}
             }
         }
+        book.logs.extend(current);
         book.promise();
         book
     }
@@ -119,8 +130,8 @@ impl<'a> Book<'a> {
         }
     }
 
-    fn find(&mut self, place: Place<'a>, offset: i64, id: RecordId) {
-        match self.logs.entry(place).or_default().insert(offset, id) {
+    fn find(&mut self, place: Place<'a>, log: &mut Log, offset: i64, id: RecordId) {
+        match log.insert(offset, id) {
             Some(other) if other != id => self.contradictions.push((place, offset, other, id)),
             Some(_) => {}
             None => {
@@ -205,8 +216,8 @@ fn sends(history: &History) -> Sorted<RecordId, Sent<'_>> {
                 partition: *partition,
                 at_us: entry.at_us,
                 admitted: None,
-                resolutions: Vec::new(),
-                found: Vec::new(),
+                resolutions: Few::default(),
+                found: Few::default(),
             };
             Some((*id, sent))
         }

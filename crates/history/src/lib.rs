@@ -9,12 +9,14 @@
 //! | `event` | what can happen |
 //! | `json` | events as JSON lines, and back |
 //! | `book` | one reading of a history, for all checkers |
+//! | `few` | a list that hardly ever has more than one element |
 //! | `sorted` | a map for ids and offsets |
 //! | `check` | one file for each family of promises |
 
 mod book;
 mod check;
 mod event;
+mod few;
 mod json;
 mod sorted;
 

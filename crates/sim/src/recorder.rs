@@ -16,16 +16,21 @@ pub(crate) struct Recorder {
     notes: Arc<Mutex<Notes>>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Notes {
     history: History,
     trace: String,
 }
 
+/// Few runs have more events: some six for each record.
+const ENTRIES_EXPECTED: usize = 16_384;
+
 impl Recorder {
     /// `has_trace`: a line is kept for everything that happens, for people and to compare two runs.
     pub(crate) fn new(has_trace: bool) -> Self {
-        Self { started: clock::now(), has_trace, notes: Arc::default() }
+        let history = History { entries: Vec::with_capacity(ENTRIES_EXPECTED) };
+        let notes = Notes { history, trace: String::new() };
+        Self { started: clock::now(), has_trace, notes: Arc::new(Mutex::new(notes)) }
     }
 
     pub(crate) fn event(&self, event: Event) {

@@ -33,14 +33,14 @@ fn record(book: &Book<'_>, id: RecordId, sent: &Sent<'_>, violations: &mut Vec<V
     };
     let producer = sent.producer;
     if producer.idempotent && sent.found.len() > 1 {
-        broken(Broken::Duplicate, format!("found at {:?}", sent.found));
+        broken(Broken::Duplicate, format!("found at {:?}", &sent.found[..]));
     }
-    for ((topic, partition), offset) in &sent.found {
+    for ((topic, partition), offset) in sent.found.iter() {
         if *topic != sent.topic || sent.partition.is_some_and(|chosen| chosen != *partition) {
             broken(Broken::WrongPlace, format!("found at {topic}-{partition}@{offset}"));
         }
     }
-    for resolution in &sent.resolutions {
+    for resolution in sent.resolutions.iter() {
         match resolution.outcome {
             Outcome::Acknowledged { place, .. } if place.0 != sent.topic => {
                 broken(Broken::WrongPlace, format!("acknowledged in {}-{}", place.0, place.1));
@@ -68,7 +68,7 @@ fn record(book: &Book<'_>, id: RecordId, sent: &Sent<'_>, violations: &mut Vec<V
                 }
             }
             Outcome::Failed { definite: true } if !sent.found.is_empty() => {
-                broken(Broken::FailedButWritten, format!("found at {:?}", sent.found));
+                broken(Broken::FailedButWritten, format!("found at {:?}", &sent.found[..]));
             }
             Outcome::Failed { .. } => {}
         }

@@ -56,7 +56,7 @@ fn keys(book: &Book<'_>, violations: &mut Vec<Violation>) {
     let mut homes: BTreeMap<(&str, &str, &str), (i32, RecordId)> = BTreeMap::new();
     for (id, sent) in book.sends.iter() {
         let (Some(key), None) = (sent.key, sent.partition) else { continue };
-        for ((_, partition), offset) in &sent.found {
+        for ((_, partition), offset) in sent.found.iter() {
             let (home, first) = homes.entry((sent.client, sent.topic, key)).or_insert((*partition, id));
             if home != partition {
                 let what = format!(

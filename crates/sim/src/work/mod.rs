@@ -6,11 +6,16 @@ pub(crate) mod isolation;
 pub(crate) mod producer;
 pub(crate) mod reader;
 
+use std::io::Write;
+
 use milena_history::RecordId;
 
 /// A record's value: its id, and as many bytes as it should have.
 fn value_of(id: RecordId, bytes: usize) -> Vec<u8> {
-    let mut value = id.to_string().into_bytes();
+    // An id has at most so many digits.
+    let mut value = Vec::with_capacity(bytes.max(20));
+    // Writing to a vector cannot fail.
+    let _ = write!(value, "{id}");
     if value.len() < bytes {
         value.push(b' ');
         value.resize(bytes, b'a' + (id % 23) as u8);

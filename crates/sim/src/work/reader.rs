@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use milena_client::TopicPartition;
 use milena_consumer::{Consumer, ConsumerConfig, OffsetReset, RecvError};
-use milena_history::{Entry, Event, History, Isolation, Name, Note};
+use milena_history::{Event, Isolation, Name, Note};
 
 use super::id_in;
 use crate::clock::{ms, within};
@@ -71,13 +71,17 @@ pub(crate) async fn run(world: &Arc<World>) {
 
 /// What the final reader was handed is what the cluster has.
 fn compare(world: &World) {
-    let read = world.recorder.peek(|history| {
-        let mut counts: BTreeMap<(Name, i32), usize> = BTreeMap::new();
+    let counts = world.recorder.peek(|history| {
+        let mut counts: BTreeMap<(Name, i32), Counts> = BTreeMap::new();
         for entry in &history.entries {
-            if let Event::Poll { client, topic, partition, .. } = &entry.event
-                && **client == *NAME
-            {
-                *counts.entry((topic.clone(), *partition)).or_default() += 1;
+            match &entry.event {
+                Event::Poll { client, topic, partition, .. } if **client == *NAME => {
+                    counts.entry((topic.clone(), *partition)).or_default().read += 1;
+                }
+                Event::Note(Note::Unreadable { topic, partition, from, to }) => {
+                    counts.entry((topic.clone(), *partition)).or_default().damaged += to - from;
+                }
+                _ => {}
             }
         }
         counts
@@ -85,9 +89,8 @@ fn compare(world: &World) {
     for place in world.partitions() {
         let (topic, partition) = &place;
         // Nothing is compacted or deleted: offsets have no holes but where a batch was damaged.
-        let damaged = world.recorder.peek(|history| damaged(history, topic, *partition));
-        let stored = (world.end_offset(topic, *partition) - damaged) as usize;
-        let read = read.get(&place).copied().unwrap_or(0);
+        let Counts { read, damaged } = counts.get(&place).copied().unwrap_or_default();
+        let stored = world.end_offset(topic, *partition) - damaged;
         if stored != read {
             let what =
                 format!("the final reader was handed {read} of {stored} records of {topic}-{partition}");
@@ -96,15 +99,9 @@ fn compare(world: &World) {
     }
 }
 
-/// How many records of a partition cannot be read.
-fn damaged(history: &History, topic: &str, partition: i32) -> i64 {
-    let of_note = |entry: &Entry| match &entry.event {
-        Event::Note(Note::Unreadable { topic: there, partition: number, from, to })
-            if **there == *topic && *number == partition =>
-        {
-            to - from
-        }
-        _ => 0,
-    };
-    history.entries.iter().map(of_note).sum()
+/// How many records of a partition the final reader was handed, and how many cannot be read.
+#[derive(Clone, Copy, Default)]
+struct Counts {
+    read: i64,
+    damaged: i64,
 }
