@@ -13,7 +13,7 @@ pub(crate) const ANSWER_BYTES_MIN: usize = 1 << 20;
 /// One answer is read while another waits and a third one comes.
 const ANSWERS: usize = 3;
 /// The application has waited for long if it was for more than one part in so many of the time that the fetch took.
-const LONG_WAIT_PART: u32 = 8;
+const LONG_WAIT_PART: u32 = 4;
 /// Long waits in a row after which answers become longer: once, a broker may just have had something else to do.
 const LONG_WAITS: u32 = 3;
 /// Answers in a row without a long wait after which they become smaller again.
@@ -127,10 +127,10 @@ mod tests {
         let mut ahead = Ahead::new(1_000);
         let round = round(80, 200);
         handle(&mut ahead, LONG_WAITS, round, None);
-        handle(&mut ahead, LONG_WAITS, round, Some(round.sent_at + 55 * MS));
+        handle(&mut ahead, LONG_WAITS, round, Some(round.sent_at + 30 * MS));
         handle(&mut ahead, LONG_WAITS, round, Some(round.sent_at + 150 * MS));
         assert_eq!(ahead.answer_bytes(), 1_000);
-        handle(&mut ahead, LONG_WAITS, round, Some(round.sent_at + 54 * MS));
+        handle(&mut ahead, LONG_WAITS, round, Some(round.sent_at + 29 * MS));
         assert_eq!(ahead.answer_bytes(), 2_000);
     }
 
