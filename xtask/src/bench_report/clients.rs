@@ -28,6 +28,9 @@ const RUST: [(&str, &str); 5] = [
     ("floor", "peer-floor"),
 ];
 
+/// Variables that give every Java options of this machine, which neither the document nor who repeats a run knows of.
+pub(super) const JAVA_VARIABLES: [&str; 3] = ["JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS", "JDK_JAVA_OPTIONS"];
+
 /// A client that can be run.
 #[derive(Clone, Debug)]
 pub(super) struct Client {

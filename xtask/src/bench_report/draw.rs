@@ -96,18 +96,25 @@ fn table_of_ours(results: &Results, operation: Operation, cells: &[&Cell]) -> St
 }
 
 fn beside_goal(results: &Results, measure: &Measure, cell: &Cell) -> String {
+    // One column tells how the rounds went, for all of its row.
+    let tells_outcome = measure.number == cell.operation.metric().0 && measure.beside == Beside::Nothing;
     let Some(value) = measure.value(results, cell) else {
-        let was_tried = measure.number == cell.operation.metric().0 && measure.beside == Beside::Nothing;
-        return if was_tried { outcome(results, OURS, cell) } else { "-".to_owned() };
+        return if tells_outcome { outcome(results, OURS, cell) } else { "-".to_owned() };
     };
     let shown = match (measure.beside, results.summary(OURS, cell, measure.number)) {
         (Beside::Nothing, Some(summary)) => summary.text(),
         _ => significant(value),
     };
-    match measure.goal(cell) {
+    let shown = match measure.goal(cell) {
         None => shown,
         Some(goal) if value <= goal => format!("{shown} (goal {goal})"),
         Some(goal) => format!("**{shown}** (goal {goal})"),
+    };
+    match results.outcome(OURS, cell) {
+        Outcome::Partly { failed, rounds, .. } if tells_outcome => {
+            format!("{shown} ({failed} of {rounds} failed)")
+        }
+        _ => shown,
     }
 }
 

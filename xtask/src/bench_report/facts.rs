@@ -8,9 +8,11 @@ use milena_testcontainers::KafkaVersion;
 
 use super::Result;
 use super::brokers::Brokers;
-use super::clients::Programs;
+use super::clients::{JAVA_VARIABLES, NAMES, Programs};
 use super::options::Options;
 use crate::sim;
+
+const UNKNOWN: &str = "version unknown";
 
 /// Names and what is said of them, in the order of the document. What tells this machine from others of its kind is not among them: no
 /// names, addresses or paths.
@@ -25,20 +27,15 @@ pub(super) fn gather(
     let read = |file: &str| fs::read_to_string(peers.join(file)).unwrap_or_default();
     let (lock, go_mod) = (read("Cargo.lock"), read("franz/go.mod"));
     for client in &programs.clients {
-        let version = match client.name.as_str() {
-            "franz-go" => module_version(&go_mod, "github.com/twmb/franz-go")
-                .map(|version| with(version, "go", "version")),
-            "java" => Some(with(KafkaVersion::LATEST.as_str().to_owned(), "java", "-version")),
-            "librdkafka" => {
-                locked_version(&lock, "rdkafka-sys").map(|version| format!("rdkafka-sys {version}"))
-            }
-            name => locked_version(&lock, name),
-        };
-        facts.extend(version.map(|version| (client.name.clone(), version)));
+        let versions = [client_version(&client.name, &lock, &go_mod), runtime_version(&client.name)];
+        let versions: Vec<String> = versions.into_iter().flatten().collect();
+        if !versions.is_empty() {
+            facts.push((client.name.clone(), versions.join(", ")));
+        }
     }
     facts.extend(programs.not_built.iter().map(|name| (name.clone(), "could not be built here".to_owned())));
     facts.extend(brokers.real().map(|kafka| ("Kafka".to_owned(), kafka)));
-    facts.push(("Rust".to_owned(), first_line("rustc", "--version")));
+    facts.push(("Rust".to_owned(), first_line(Command::new("rustc").arg("--version"))));
     let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let load: Vec<&str> = load.split_whitespace().take(3).collect();
     facts.push(("Load averages at the beginning".to_owned(), load.join(", ")));
@@ -62,16 +59,46 @@ pub(super) fn kernel_version(release: &str) -> String {
     numbers.map(digits).collect::<Vec<_>>().join(".")
 }
 
-fn with(version: String, program: &str, option: &str) -> String {
-    format!("{version}, {}", first_line(program, option))
+/// Of a client that is built here. A `--peer` has none: its name says nothing, not even where a package that is locked has the same.
+pub(super) fn client_version(client: &str, lock: &str, go_mod: &str) -> Option<String> {
+    match client {
+        "franz-go" => module_version(go_mod, "github.com/twmb/franz-go"),
+        "java" => Some(KafkaVersion::LATEST.as_str().to_owned()),
+        "librdkafka" => locked_version(lock, "rdkafka-sys").map(|version| format!("rdkafka-sys {version}")),
+        name if NAMES.contains(&name) => locked_version(lock, name),
+        _ => None,
+    }
+}
+
+/// Of what a client that is not in Rust is compiled by, or runs on.
+fn runtime_version(client: &str) -> Option<String> {
+    match client {
+        "franz-go" => Some(first_line(Command::new("go").arg("version"))),
+        "java" => {
+            let mut java = Command::new("java");
+            for variable in JAVA_VARIABLES {
+                java.env_remove(variable);
+            }
+            Some(java_version(&said(java.arg("-version"))))
+        }
+        _ => None,
+    }
 }
 
 /// What a program says of itself, on whichever output.
-fn first_line(program: &str, option: &str) -> String {
-    let output = Command::new(program).arg(option).output();
+fn said(command: &mut Command) -> String {
+    let output = command.output();
     let said = output.map(|output| [output.stdout, output.stderr].concat()).unwrap_or_default();
-    let said = String::from_utf8_lossy(&said).into_owned();
-    said.lines().next().unwrap_or("version unknown").to_owned()
+    String::from_utf8_lossy(&said).into_owned()
+}
+
+fn first_line(command: &mut Command) -> String {
+    said(command).lines().next().unwrap_or(UNKNOWN).to_owned()
+}
+
+/// From what `java -version` says: lines before that tell of options, warnings, and the paths in them.
+pub(super) fn java_version(said: &str) -> String {
+    said.lines().find(|line| line.contains(" version \"")).unwrap_or(UNKNOWN).to_owned()
 }
 
 /// Of a package in a `Cargo.lock`.

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::Result;
 use super::brokers::Brokers;
 use super::cell::{Broker, Cell, Operation};
-use super::clients::{Client, FLOOR};
+use super::clients::{Client, FLOOR, JAVA_VARIABLES};
 use super::options::Options;
 use super::results::{ROUNDS, RUN, Run};
 
@@ -24,7 +24,7 @@ const RECORDS_MIN: u64 = 20_000;
 const RECORDS_MAX: u64 = 8_000_000;
 /// How much processor time to use before the clock starts, in seconds.
 const WARMUP_SECONDS: f64 = 0.3;
-/// Its compiler is done by then.
+/// Its compiler is done by then. Less where [`RECORDS_MAX`] take less.
 pub(super) const JAVA_WARMUP_SECONDS: f64 = 8.0;
 /// What one record at a time has, and what its compiler needs of Java.
 pub(super) const LATENCY: Counts = Counts { records: 20_000, warmup: 1_000 };
@@ -141,14 +141,7 @@ pub(super) fn records(cpu_seconds: f64, cost_us: f64) -> u64 {
 
 /// One run: the client's line, or what went wrong as `error`.
 fn run(client: &Client, cell: &Cell, bootstrap: &str, counts: Counts) -> Map<String, Value> {
-    let (program, first) = client.command.split_first().expect("a client has a program");
-    let mut command = Command::new("timeout");
-    command.arg(LIMIT_SECONDS);
-    if cell.broker == Broker::Null {
-        command.args(["taskset", "-c", CLIENT_CORE]);
-    }
-    command.arg(program).args(first).args(arguments(cell, bootstrap, counts));
-    let line = match command.stdin(Stdio::null()).output() {
+    let line = match command(client, cell, bootstrap, counts).stdin(Stdio::null()).output() {
         Err(error) => Err(format!("timeout does not start: {error}")),
         Ok(output) if !output.status.success() => {
             let stderr = String::from_utf8_lossy(&output.stderr);
@@ -157,6 +150,22 @@ fn run(client: &Client, cell: &Cell, bootstrap: &str, counts: Counts) -> Map<Str
         Ok(output) => result(&String::from_utf8_lossy(&output.stdout), cell.operation),
     };
     line.unwrap_or_else(|what| Map::from_iter([("error".to_owned(), json!(what))]))
+}
+
+pub(super) fn command(client: &Client, cell: &Cell, bootstrap: &str, counts: Counts) -> Command {
+    let (program, first) = client.command.split_first().expect("a client has a program");
+    let mut command = Command::new("timeout");
+    command.arg(LIMIT_SECONDS);
+    if cell.broker == Broker::Null {
+        command.args(["taskset", "-c", CLIENT_CORE]);
+    }
+    if client.name == "java" {
+        for variable in JAVA_VARIABLES {
+            command.env_remove(variable);
+        }
+    }
+    command.arg(program).args(first).args(arguments(cell, bootstrap, counts));
+    command
 }
 
 /// The line in what a client printed, which has to have the number that it was called for.

@@ -1,7 +1,7 @@
 use std::path::Path;
 
 use super::cell::{Broker, Cell, Operation};
-use super::clients::Programs;
+use super::clients::{Client, Programs};
 use super::goals::{Beside, Measure};
 use super::options::Options;
 use super::results::{Outcome, Results, Run, Summary};
@@ -246,6 +246,17 @@ fn goals_are_compared_with_and_missed_ones_are_bold() {
 }
 
 #[test]
+fn rounds_of_ours_that_failed_are_told_beside_the_goals_too() {
+    let lines = [line("milena", "produce", 0.4), failed("milena"), line("floor", "produce", 0.1)];
+    let document = draw::document(&Results::parse(&lines.join("\n"), RUN).unwrap(), &[]);
+    let row = "| produce 100 B, lz4, 5 headers | 0.400 [0.400 to 0.400] (1 of 2 failed) | - | 4.00 | 0.000 (goal 12) |";
+    assert!(document.contains(row), "{document}");
+    let lines = [failed("milena"), line("floor", "produce", 0.1)];
+    let document = draw::document(&Results::parse(&lines.join("\n"), RUN).unwrap(), &[]);
+    assert!(document.contains("| produce 100 B, lz4, 5 headers | failed | - | - | - |"), "{document}");
+}
+
+#[test]
 fn only_what_is_between_the_markers_changes_in_the_readme() {
     let begin = "<!-- benchmarks: begin; written by cargo xtask bench-report -->";
     let readme = format!("# Before\n{begin}\nold\n<!-- benchmarks: end -->\nafter\n");
@@ -338,4 +349,39 @@ fn versions_are_found_where_they_are_locked() {
     let go_mod = "module x\n\nrequire github.com/a/b v1.2.3\n\nrequire (\n\tgithub.com/a/b/sub v0.1.0 // indirect\n)\n";
     assert_eq!(facts::module_version(go_mod, "github.com/a/b").as_deref(), Some("v1.2.3"));
     assert_eq!(facts::module_version(go_mod, "github.com/a/b/sub").as_deref(), Some("v0.1.0"));
+}
+
+#[test]
+fn a_peer_has_no_version_whatever_its_name() {
+    let lock = "name = \"tokio\"\nversion = \"1.2.3\"\n\nname = \"krafka\"\nversion = \"0.28.1\"\n\nname = \"rdkafka-sys\"\nversion = \"4.5.6\"\n";
+    let version =
+        |client: &str| facts::client_version(client, lock, "require github.com/twmb/franz-go v1.2.3\n");
+    assert_eq!(version("tokio"), None);
+    assert_eq!(version("rdkafka-sys"), None);
+    assert_eq!(version("krafka").as_deref(), Some("0.28.1"));
+    assert_eq!(version("librdkafka").as_deref(), Some("rdkafka-sys 4.5.6"));
+    assert_eq!(version("franz-go").as_deref(), Some("v1.2.3"));
+}
+
+#[test]
+fn what_java_says_before_its_version_is_not_told() {
+    let version = "openjdk version \"21.0.1\" 2023-10-17";
+    let said = format!(
+        "Picked up JAVA_TOOL_OPTIONS: -javaagent:/secret/agent.jar\n{version}\nOpenJDK Runtime Environment\n"
+    );
+    assert_eq!(facts::java_version(&said), version);
+    assert_eq!(facts::java_version("Error: /secret/agent.jar is not there\n"), "version unknown");
+}
+
+#[test]
+fn only_java_runs_without_the_variables_that_give_it_options() {
+    let removed = |client: &str| {
+        let client = Client { name: client.to_owned(), command: vec!["program".to_owned()] };
+        let cell = Cell::parse("produce:100:none").unwrap();
+        let command = rounds::command(&client, &cell, "127.0.0.1:9", Counts { records: 1, warmup: 0 });
+        let removed = command.get_envs().filter(|(_, value)| value.is_none());
+        removed.map(|(name, _)| name.to_string_lossy().into_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(removed("java"), ["JAVA_TOOL_OPTIONS", "JDK_JAVA_OPTIONS", "_JAVA_OPTIONS"]);
+    assert!(removed("mine").is_empty());
 }

@@ -6,10 +6,10 @@ use super::rounds::{E2E, E2E_RATE, JAVA_LATENCY_WARMUP, JAVA_WARMUP_SECONDS, LAT
 
 const ALL: &str = "\
 Records have keys of 16 bytes and JSON values, in topics of six partitions that murmur2 chooses by key. Producers are idempotent, with \
-acks=all, batches of 64 KiB and five requests in flight; consumers check CRCs. Every client runs in every round, and each round begins \
-with another; numbers are medians of the rounds, and those in brackets the least and the greatest. Processor time is that of the \
-client's whole process, user and system, all threads, from the end of its warm-up on; memory is the most that it ever held. A client \
-whose rounds failed is shown as *failed*, one that could not be built on this machine as *not built*.
+acks=all, batches of 64 KiB and five requests in flight; consumers check CRCs. In every round, every client that can has its turn, and \
+each round begins with another; numbers are medians of the rounds, and those in brackets the least and the greatest. Processor time is \
+that of the client's whole process, user and system, all threads, from the end of its warm-up on; memory is the most that it ever \
+held. A client whose rounds failed is shown as *failed*, one that could not be built on this machine as *not built*.
 ";
 
 /// The paragraphs before the tables.
@@ -82,8 +82,8 @@ fn of_client(client: &str) -> Option<String> {
                          *first*, its `FutureProducer`."
             .to_owned(),
         "java" => format!(
-            "warms up for {JAVA_WARMUP_SECONDS} s of processor time, for *latency* with {JAVA_LATENCY_WARMUP} records: its compiler is \
-             done by then, but for *e2e* and *first*. Its memory is mostly the heap of 512 MB that it is given."
+            "warms up for up to {JAVA_WARMUP_SECONDS} s of processor time, for *latency* with {JAVA_LATENCY_WARMUP} records: its compiler \
+             is done by then, but for *e2e* and *first*. Its memory is mostly the heap of 512 MB that it is given."
         ),
         "krafka" => "keeps one batch for each partition in flight.".to_owned(),
         "kacrab" => "what is not acknowledged yet is bounded from outside, as its own bound would stop the thread.".to_owned(),
