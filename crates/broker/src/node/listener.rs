@@ -173,10 +173,11 @@ impl Listener {
         let Some(place) = self.place_for(peer) else { return };
         let link = Arc::new(link);
         let connection = Connection::new(self.shared.clone(), self.node.clone(), link.clone());
-        let task = self.connections.spawn(async move {
+        // Its future has room for every API's: it is not moved about.
+        let task = self.connections.spawn(Box::pin(async move {
             let _place = place;
             connection.serve(stream).await;
-        });
+        }));
         self.links.insert(task.id(), (link, task));
     }
 
