@@ -76,7 +76,8 @@ pub struct ConsumerConfig {
     pub fetch_min_bytes: u32,
     /// The most that one broker sends at once; more only if a single batch is larger. Default 50 MiB. Kafka: `fetch.max.bytes`.
     ///
-    /// A broker is asked for 1 MiB at first, and for more only while the application would otherwise wait for it.
+    /// A broker is asked for 1 MiB at first (for `fetch_min_bytes`, if that is more), and for more only while the application would
+    /// otherwise wait for it.
     pub fetch_max_bytes: u32,
     /// How long a broker holds an answer back for want of bytes. Default 500 ms. Kafka: `fetch.max.wait.ms`.
     pub fetch_max_wait: Duration,

@@ -53,7 +53,7 @@ impl Shared {
             partition_fetch_bytes_max: config.max_partition_fetch_bytes as usize,
             fetch_max_wait: config.fetch_max_wait,
             prefetch_bytes: config.prefetch_bytes,
-            answer_bytes_min: ANSWER_BYTES_MIN,
+            answer_bytes_min: ANSWER_BYTES_MIN.max(config.fetch_min_bytes as usize),
             decode_ahead_bytes: decode::AHEAD_BYTES,
             retry_backoff: client.config().retry_backoff,
             preferred_replica_lease: client.config().metadata_max_age,

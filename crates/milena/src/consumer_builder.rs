@@ -70,8 +70,8 @@ impl ConsumerBuilder {
         self
     }
 
-    /// How many bytes may wait for the application at most, over all partitions: some 3 MiB of each broker do, more where the
-    /// application would otherwise wait for it. Default 64 MiB. librdkafka: `queued.max.messages.kbytes`.
+    /// How many bytes may wait for the application, over all partitions. Default 64 MiB. As long as that keeps the application
+    /// busy, no more than 3 MiB of each broker do. librdkafka: `queued.max.messages.kbytes`.
     pub fn prefetch_bytes(mut self, bytes: usize) -> Self {
         self.config.prefetch_bytes = bytes;
         self

@@ -199,7 +199,6 @@ impl Connection<()> {
             last_used: self.last_used,
             answered_at: self.answered_at,
             throttled_until: self.throttled_until,
-            frame_began_at: None,
             unannounced: None,
             watched: None,
         }

@@ -52,8 +52,6 @@ pub struct Connection<T> {
     /// When the last answer came.
     answered_at: Option<Instant>,
     throttled_until: Option<Instant>,
-    /// When the frame began to come that is not complete yet.
-    frame_began_at: Option<Instant>,
     /// The API of the last answer, as long as nobody was told whether it throttles.
     unannounced: Option<ApiKey>,
     watched: Option<Watched>,
@@ -80,8 +78,6 @@ pub struct Response<T> {
     pub version: i16,
     /// From handing the request to the connection until its answer was read.
     pub latency: Duration,
-    /// When the answer began to come, as far as this connection has looked: before that, the broker or the way took its time.
-    pub first_byte_at: Instant,
     /// The frame without its length.
     pub frame: Bytes,
 }
@@ -123,7 +119,6 @@ impl<T> Connection<T> {
             last_used,
             answered_at: None,
             throttled_until: None,
-            frame_began_at: None,
             unannounced: None,
             watched: None,
         }
@@ -228,12 +223,7 @@ impl<T> Connection<T> {
     /// # Errors
     /// The connection is broken: drop it, after [`Self::into_unanswered`].
     pub fn poll_response(&mut self, cx: &mut Context<'_>) -> Poll<Result<Response<T>, ConnectionError>> {
-        let polled_at = self.env.now();
-        let polled = self.incoming.poll_frame(cx, &mut *self.stream);
-        if polled.is_ready() || self.incoming.is_mid_frame() {
-            self.frame_began_at.get_or_insert(polled_at);
-        }
-        let frame = match ready!(polled) {
+        let frame = match ready!(self.incoming.poll_frame(cx, &mut *self.stream)) {
             Ok(frame) => frame,
             Err(error) => return Poll::Ready(Err(self.break_off(self.explain(error)))),
         };
@@ -267,7 +257,6 @@ impl<T> Connection<T> {
         self.answered_at = Some(now);
         let WatchedRequest { api, version, .. } = request.request;
         let latency = now.saturating_duration_since(request.sent_at);
-        let first_byte_at = self.frame_began_at.take().unwrap_or(now);
         request.span.in_scope(|| tracing::trace!(bytes = frame.len(), ?latency, "answered"));
         if let Some(watched) = &mut self.watched {
             watched.answered(request.request, frame.len() + LENGTH_BYTES, latency);
@@ -278,7 +267,12 @@ impl<T> Connection<T> {
             self.throttle(throttle_time_ms);
             self.unannounced = None;
         }
-        Response { context: request.context, version, latency, first_byte_at, frame }
+        Response { context: request.context, version, latency, frame }
+    }
+
+    /// Whether an answer has begun to come that is not complete yet.
+    pub fn is_receiving(&self) -> bool {
+        self.incoming.is_mid_frame()
     }
 
     /// Takes note of what ends the connection.

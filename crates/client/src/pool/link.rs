@@ -149,9 +149,9 @@ impl BrokerLink {
                 return Poll::Ready(ended(connection, error));
             }
             match connection.poll_response(cx) {
-                Poll::Ready(Ok(Response { context: reply, version, latency, first_byte_at, frame })) => {
+                Poll::Ready(Ok(Response { context: reply, version, latency, frame })) => {
                     *failures = 0;
-                    answer(reply, Ok(Response { context: (), version, latency, first_byte_at, frame }));
+                    answer(reply, Ok(Response { context: (), version, latency, frame }));
                     continue;
                 }
                 Poll::Ready(Err(error)) => return Poll::Ready(ended(connection, error)),

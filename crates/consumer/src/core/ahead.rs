@@ -56,9 +56,9 @@ impl Ahead {
         self.answer_bytes.saturating_mul(ANSWERS)
     }
 
-    /// An answer came that was as long as [`Self::answer_bytes`] allowed. The application has had nothing since `dry_since`, if it
-    /// has nothing.
-    pub(crate) fn handle_full_answer(&mut self, round: Round, dry_since: Option<Instant>) {
+    /// An answer came that was about as long as it was allowed to be. The application has had nothing since `dry_since`, if it has
+    /// nothing. Answers do not become longer than `longest` by it.
+    pub(crate) fn handle_full_answer(&mut self, round: Round, dry_since: Option<Instant>, longest: usize) {
         let waited = dry_since.map_or(Duration::ZERO, |since| {
             round.first_byte_at.saturating_duration_since(since.max(round.sent_at))
         });
@@ -68,7 +68,8 @@ impl Ahead {
             self.awaited += 1;
             if self.awaited == LONG_WAITS {
                 self.awaited = 0;
-                self.answer_bytes = self.answer_bytes.saturating_mul(2);
+                let doubled = self.answer_bytes.saturating_mul(2).min(longest);
+                self.answer_bytes = self.answer_bytes.max(doubled);
             }
         } else {
             self.awaited = 0;
@@ -96,7 +97,7 @@ mod tests {
     /// Some answers, all of them this way.
     fn handle(ahead: &mut Ahead, answers: u32, round: Round, dry_since: Option<Instant>) {
         for _ in 0..answers {
-            ahead.handle_full_answer(round, dry_since);
+            ahead.handle_full_answer(round, dry_since, 1 << 20);
         }
     }
 
@@ -109,6 +110,24 @@ mod tests {
             assert_eq!(ahead.answer_bytes(), 1_000 << doublings);
         }
         assert_eq!(ahead.bytes(), 3 * ahead.answer_bytes());
+    }
+
+    #[test]
+    fn other_limits_bound_answers_which_become_smaller_as_ever() {
+        let mut ahead = Ahead::new(1_000);
+        let round = round(100, 101);
+        for _ in 0..5 * LONG_WAITS {
+            ahead.handle_full_answer(round, Some(round.sent_at), 3_000);
+        }
+        assert_eq!(ahead.answer_bytes(), 3_000);
+        for _ in 0..LONG_WAITS {
+            ahead.handle_full_answer(round, Some(round.sent_at), 500);
+        }
+        assert_eq!(ahead.answer_bytes(), 3_000);
+        for _ in 0..SMOOTH_ANSWERS {
+            ahead.handle_full_answer(round, None, 500);
+        }
+        assert_eq!(ahead.answer_bytes(), 1_500);
     }
 
     #[test]

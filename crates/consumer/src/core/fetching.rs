@@ -273,6 +273,12 @@ impl Fetching {
         undecoded.chain(self.ready.iter().map(|ready| ready.frame))
     }
 
+    /// What the budget counts for what is decoded of a broker's frames, beside them.
+    pub(crate) fn charged_bytes(&self, node_id: i32) -> usize {
+        let of_node = self.ready.iter().filter(|ready| ready.node_id == node_id);
+        of_node.map(|ready| ready.charged_bytes).sum()
+    }
+
     /// Whether there is something to decode.
     pub(crate) fn has_undecoded(&self) -> bool {
         !self.decoding && !self.buffered.is_empty()

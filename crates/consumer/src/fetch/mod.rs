@@ -187,8 +187,8 @@ impl FetchLoop {
                 FetchDecision::Send(plan) => {
                     self.in_flight = Some(plan.fetch_id);
                     self.send(connection, plan)?;
-                    let Some(response) = self.receive(connection).await? else { continue };
-                    self.handle(connection, response).await?;
+                    let Some((response, first_byte_at)) = self.receive(connection).await? else { continue };
+                    self.handle(connection, response, first_byte_at).await?;
                     self.in_flight = None;
                 }
                 FetchDecision::Wait(until) => {
@@ -227,20 +227,30 @@ impl FetchLoop {
         })
     }
 
-    /// The answer to what is in flight; `None` when the consumer is being closed meanwhile.
+    /// The answer to what is in flight, and when it began to come; `None` when the consumer is being closed meanwhile.
     async fn receive(
         &mut self,
         connection: &mut Connection<FetchPlan>,
-    ) -> Result<Option<Response<FetchPlan>>, RequestError> {
+    ) -> Result<Option<(Response<FetchPlan>, Instant)>, RequestError> {
         let env = &self.env;
         let timer = &mut self.timer;
         let mut closing = pin!(self.shared.closing());
+        let mut first_byte_at = None;
         poll_fn(|cx| {
             if let Poll::Ready(Err(error)) = connection.poll_flush(cx) {
                 return Poll::Ready(Err(broken(error)));
             }
-            if let Poll::Ready(response) = connection.poll_response(cx) {
-                return Poll::Ready(response.map(Some).map_err(broken));
+            // Before reading: that takes its time, too.
+            let polled_at = env.now();
+            let polled = connection.poll_response(cx);
+            if polled.is_ready() || connection.is_receiving() {
+                first_byte_at.get_or_insert(polled_at);
+            }
+            if let Poll::Ready(response) = polled {
+                let response = response.map_err(broken);
+                return Poll::Ready(
+                    response.map(|response| Some((response, first_byte_at.unwrap_or(polled_at)))),
+                );
             }
             if closing.as_mut().poll(cx).is_ready() {
                 return Poll::Ready(Ok(None));
@@ -259,11 +269,12 @@ impl FetchLoop {
         &mut self,
         connection: &mut Connection<FetchPlan>,
         mut response: Response<FetchPlan>,
+        first_byte_at: Instant,
     ) -> Result<(), RequestError> {
         let arrival = Arrival {
             frame_bytes: response.frame.len(),
             occupied_bytes: occupied_bytes(&mut response.frame),
-            first_byte_at: response.first_byte_at,
+            first_byte_at,
         };
         let decoded = response.decode::<FetchRequest>();
         let Response { context: plan, latency, frame, .. } = response;

@@ -72,6 +72,10 @@ impl DecodeTicket {
     pub(crate) fn generation(&self) -> Generation {
         self.generation
     }
+
+    pub(super) fn frame(&self) -> FrameId {
+        self.frame
+    }
 }
 
 impl Subscription {

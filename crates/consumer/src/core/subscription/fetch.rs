@@ -6,6 +6,7 @@ use milena_client::{Backoff, RequestError, TopicPartition};
 use milena_protocol::ErrorCode;
 
 use super::Subscription;
+use super::deliver::DecodeTicket;
 use super::nodes::{Flight, LoopId, Waiting};
 use crate::config::IsolationLevel;
 use crate::core::ahead::Round;
@@ -30,6 +31,8 @@ pub(crate) struct FetchPlan {
     pub(crate) targets: Targets,
     /// What the answer may bring.
     pub(crate) bytes_max: usize,
+    /// What it might bring if the broker was asked as far ahead as the configuration allows.
+    pub(crate) longest: usize,
     pub(crate) sent_at: Instant,
     /// How long the broker may hold it back.
     pub(crate) max_wait: Duration,
@@ -43,6 +46,7 @@ impl FetchPlan {
             lane: Lane::Main,
             targets: Vec::new(),
             bytes_max: 0,
+            longest: 0,
             sent_at: now,
             max_wait: Duration::ZERO,
         }
@@ -105,7 +109,8 @@ impl Subscription {
             return FetchDecision::Wait(wake_at);
         };
         let wanted = targets.len().saturating_mul(self.config.partition_fetch_bytes_max);
-        let wanted = wanted.min(self.config.fetch_bytes_max).min(answer_bytes);
+        let longest = wanted.min(self.config.fetch_bytes_max);
+        let wanted = longest.min(answer_bytes);
         let Some(bytes_max) = self.find_room(node_id, wanted) else {
             self.set_waiting(id, Waiting::Room { wanted });
             return FetchDecision::Wait(wake_at);
@@ -122,7 +127,7 @@ impl Subscription {
                 fetching.start_fetch(fetch_id);
             }
         }
-        FetchDecision::Send(FetchPlan { fetch_id, lane, targets, bytes_max, sent_at: now, max_wait })
+        FetchDecision::Send(FetchPlan { fetch_id, lane, targets, bytes_max, longest, sent_at: now, max_wait })
     }
 
     /// How long the broker may hold the next answer back; `None` if this loop is to send nothing.
@@ -190,27 +195,29 @@ impl Subscription {
         let ahead_max = self.nodes.get(&node_id)?.ahead.bytes();
         loop {
             let available = |node_max| self.budget.available(node_id, wanted, self.nodes.len(), node_max);
-            let room = available(ahead_max).or_else(|| {
-                let paused = self.paused_buffers().flat_map(|(_, fetching)| fetching.frames());
-                available(ahead_max.saturating_add(self.budget.frame_bytes(node_id, paused)))
-            });
+            let room = available(ahead_max)
+                .or_else(|| available(ahead_max.saturating_add(self.paused_bytes(node_id))));
             let is_within_budget = || available(usize::MAX).is_some();
             if room.is_some() || is_within_budget() {
                 return room;
             }
-            let name = self.paused_buffers().next()?.0.clone();
+            let name = self.paused_buffers.first()?.clone();
             tracing::debug!(partition = %name, "what is buffered of a paused partition makes room");
             let generation = self.next_generation();
             let buffers = self.partitions.get_mut(&name)?.restart(generation);
             self.drop_buffers(buffers, true);
+            self.note_paused_buffers(&name);
         }
     }
 
-    /// Paused partitions that have something buffered.
-    pub(super) fn paused_buffers(&self) -> impl Iterator<Item = (&TopicPartition, &Fetching)> {
-        let fetching =
-            self.paused.iter().filter_map(|name| Some((name, self.partitions.get(name)?.fetching()?)));
-        fetching.filter(|(_, fetching)| fetching.has_buffers())
+    /// What paused partitions have in memory of a broker: the frames that they keep, what is decompressed of them included.
+    fn paused_bytes(&self, node_id: i32) -> usize {
+        let paused = self.paused_buffers.iter().filter_map(|name| self.partitions.get(name)?.fetching());
+        let in_decoder =
+            self.in_decoder.iter().filter(|ticket| self.paused_buffers.contains(ticket.partition()));
+        let frames = paused.clone().flat_map(Fetching::frames).chain(in_decoder.map(DecodeTicket::frame));
+        let decompressed: usize = paused.map(|fetching| fetching.charged_bytes(node_id)).sum();
+        self.budget.frame_bytes(node_id, frames) + decompressed
     }
 
     /// Takes an answer. Partitions of the plan that it does not mention have no news.
@@ -256,12 +263,16 @@ impl Subscription {
     /// Finds out whether longer answers would keep the application busier. One that is not at least half as long as it might be
     /// was all that there was.
     fn look_ahead(&mut self, node_id: i32, plan: &FetchPlan, arrival: Arrival, now: Instant) {
-        let dry_since = self.dry_since;
+        let is_dry = self.ready.is_empty() && self.undecoded.is_empty() && self.in_decoder.is_none();
+        let dry_since = self.dry_since.filter(|_| is_dry);
         let Some(node) = self.nodes.get_mut(&node_id) else { return };
-        if plan.bytes_max >= node.ahead.answer_bytes() && arrival.frame_bytes >= plan.bytes_max / 2 {
+        if arrival.frame_bytes >= plan.bytes_max / 2 {
             let first_byte_at = arrival.first_byte_at;
             let round = Round { sent_at: plan.sent_at, first_byte_at, received_at: now };
-            node.ahead.handle_full_answer(round, dry_since);
+            // If not even that much was asked for, other limits are smaller.
+            let is_limit = plan.bytes_max >= node.ahead.answer_bytes();
+            let longest = if is_limit { plan.longest } else { plan.bytes_max };
+            node.ahead.handle_full_answer(round, dry_since, longest);
         }
     }
 

@@ -82,8 +82,8 @@ pub(crate) struct Subscription {
     ready_bytes: usize,
     /// Since when the application has waited for more, if it does.
     dry_since: Option<Instant>,
-    /// Partitions that are paused.
-    paused: BTreeSet<TopicPartition>,
+    /// Paused partitions that have something in memory.
+    paused_buffers: BTreeSet<TopicPartition>,
     /// Partitions that have a question for their leader.
     questions: BTreeSet<TopicPartition>,
     /// What the decoder has just now.
@@ -146,7 +146,7 @@ impl Subscription {
             ready: Turns::default(),
             ready_bytes: 0,
             dry_since: None,
-            paused: BTreeSet::new(),
+            paused_buffers: BTreeSet::new(),
             questions: BTreeSet::new(),
             in_decoder: None,
             errors: VecDeque::new(),
@@ -198,7 +198,7 @@ impl Subscription {
     }
 
     pub(crate) fn paused(&self) -> impl Iterator<Item = &TopicPartition> {
-        self.paused.iter()
+        self.partitions.iter().filter(|(_, partition)| partition.is_paused()).map(|(name, _)| name)
     }
 
     pub(crate) fn position(&self, partition: &TopicPartition) -> Result<Option<Position>, NotAssigned> {
@@ -241,10 +241,10 @@ impl Subscription {
         let state = self.partitions.get_mut(partition).ok_or_else(|| NotAssigned(partition.clone()))?;
         if !state.is_paused() {
             state.set_paused(true);
-            self.paused.insert(partition.clone());
             self.ready_bytes -= state.fetching().map_or(0, |fetching| fetching.ready_bytes());
             self.effects.decoder = true;
-            // What is buffered for it may make room for the others.
+            // What is buffered for it does not stand in the others' way any more.
+            self.note_paused_buffers(partition);
             self.wake_nodes_that_want_room();
         }
         Ok(())
@@ -256,7 +256,6 @@ impl Subscription {
         let state = self.partitions.get_mut(partition).ok_or_else(|| NotAssigned(partition.clone()))?;
         if state.is_paused() {
             state.set_paused(false);
-            self.paused.remove(partition);
             self.ready_bytes += state.fetching().map_or(0, |fetching| fetching.ready_bytes());
         }
         state.retry(generation);
@@ -314,7 +313,7 @@ impl Subscription {
         self.questions.remove(name);
         self.ready.remove(name);
         self.undecoded.remove(name);
-        self.paused.remove(name);
+        self.paused_buffers.remove(name);
         if !self.partitions.keys().any(|other| other.topic == name.topic) {
             self.topic_errors.remove(&name.topic);
         }
@@ -335,6 +334,8 @@ impl Subscription {
         } else {
             self.questions.remove(name);
         }
+        self.note_paused_buffers(name);
+        let Some(partition) = self.partitions.get(name) else { return };
         let fetching = partition.fetching();
         let paused = partition.is_paused();
         let has_undecoded = !paused && fetching.is_some_and(|fetching| fetching.has_undecoded());
@@ -350,6 +351,18 @@ impl Subscription {
             let node = partition.fetch_node();
             let wants_fetch = fetching.is_some_and(|fetching| fetching.wants_fetch());
             self.wake_node(node, wants_fetch);
+        }
+    }
+
+    /// Takes note of whether a paused partition has something in memory.
+    fn note_paused_buffers(&mut self, name: &TopicPartition) {
+        let holds_some = |partition: &Partition| {
+            partition.is_paused() && partition.fetching().is_some_and(|fetching| fetching.has_buffers())
+        };
+        if !self.partitions.get(name).is_some_and(holds_some) {
+            self.paused_buffers.remove(name);
+        } else if !self.paused_buffers.contains(name) {
+            self.paused_buffers.insert(name.clone());
         }
     }
 

@@ -157,7 +157,7 @@ impl Subscription {
 
     /// Bytes became free: wakes those who waited for them.
     pub(super) fn wake_waiting_nodes(&mut self) {
-        if self.paused_buffers().next().is_some() {
+        if !self.paused_buffers.is_empty() {
             return self.wake_nodes_that_want_room();
         }
         let nodes = self.nodes.len();

@@ -34,6 +34,10 @@ impl Turns {
         Some(name)
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
     pub(super) fn remove(&mut self, name: &TopicPartition) {
         if self.members.remove(name) {
             self.queue.retain(|queued| queued != name);

@@ -97,6 +97,69 @@ fn what_paused_partitions_have_buffered_keeps_nobody_from_being_ahead_and_is_kep
     assert_eq!(world.subscription.budget.used(), 2 * ahead, "of both partitions");
 }
 
+/// Two logs of one broker, whose batches are decompressed into a buffer of 1 MiB: many times what a broker is asked ahead.
+fn with_large_buffer() -> World {
+    let log = || {
+        let mut log = Log::new(1);
+        for start in [0, 1_000] {
+            let batch = LogBatch::new(start, 1_000).compressed(Compression::Lz4).encode();
+            log.append(start + 1_000, batch, start..start + 1_000);
+        }
+        log
+    };
+    let config = SubscriptionConfig { answer_bytes_min: 4_000, ..config() };
+    let mut world = world_with(config, [log(), log()]);
+    world.reuse_buffer(Vec::with_capacity(1 << 20));
+    for partition in 0..2 {
+        seek(&mut world, partition, 0);
+    }
+    world.subscription.pause(&tp(1)).unwrap();
+    world.ask();
+    assert!(world.send(1) && world.answer(1, |_| None));
+    world
+}
+
+#[test]
+fn what_is_decompressed_of_a_paused_partition_keeps_nobody_from_being_fetched() {
+    let mut world = with_large_buffer();
+    assert!(world.decode() && world.finish_decoding());
+    world.subscription.pause(&tp(0)).unwrap();
+    world.subscription.resume(&tp(1)).unwrap();
+    assert!(world.send(1));
+}
+
+#[test]
+fn nor_does_what_is_being_decoded_when_it_is_paused() {
+    let mut world = with_large_buffer();
+    assert!(world.decode());
+    world.subscription.pause(&tp(0)).unwrap();
+    world.subscription.resume(&tp(1)).unwrap();
+    while world.send(1) {
+        world.answer(1, |_| None);
+    }
+    let ahead = world.subscription.budget.used();
+    assert!(world.finish_decoding());
+    assert!(world.subscription.budget.used() >= ahead + (1 << 20));
+    while world.take_decoded().is_some() {}
+    assert!(world.send(1), "nothing of partition 1 is left");
+}
+
+#[test]
+fn an_application_for_which_something_lies_ready_does_not_wait() {
+    let mut world = with_small_answers([log(1, 2_000)]);
+    // It has gone to do something else after this.
+    world.subscription.handle_dry(world.now);
+    for _ in 0..3 {
+        assert!(world.send(1));
+        assert_eq!(world.flights[0].plan.bytes_max, 20_000);
+        world.now += Duration::from_millis(100);
+        world.answer(1, |_| None);
+    }
+    while world.take_decoded().is_some() {}
+    assert!(world.send(1));
+    assert_eq!(world.flights[0].plan.bytes_max, 20_000);
+}
+
 #[test]
 fn what_is_decompressed_counts_with_the_buffer_that_it_is_in() {
     let mut log = Log::new(1);
