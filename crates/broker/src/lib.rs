@@ -5,8 +5,16 @@
 //! and the record format, and goes wrong on request ([`Faults`]).
 //!
 //! Where it differs from Kafka, beside what the documentation of each configuration key says: elections lose no record but on
-//! request, since the replicas of a partition are one log; and while `__consumer_offsets` has fewer replicas in sync than
-//! `min.insync.replicas`, groups are described as they become once there are enough (Kafka: as they were).
+//! request, since the replicas of a partition are one log. And while `__consumer_offsets` has fewer replicas in sync than
+//! `min.insync.replicas`:
+//!
+//! - Groups, but not their offsets, are told to readers as they become once there are enough (Kafka: as they were).
+//! - Answered at once, although Kafka has them wait for what they write: a static member that replaces itself, some of
+//!   several members that leave a group of the newer protocol, and a member of the classic protocol that joins such a group.
+//! - What coordinators do of their own accord is not held back: to members that time out, and to offsets that expire or whose
+//!   topic is deleted.
+//! - The SyncGroup of a group's leader counts only when what it writes can be seen, so that a member who joins meanwhile
+//!   waits for that (Kafka: the leader is told of the rebalance at once).
 //!
 //! | where | what |
 //! | --- | --- |

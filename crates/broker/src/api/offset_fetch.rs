@@ -24,8 +24,12 @@ const TOPIC_IDS_SINCE_VERSION: i16 = 10;
 impl Api for OffsetFetchRequest {
     async fn handle(self, context: &RequestContext<'_>) -> Reply<OffsetFetchResponse> {
         let require_stable = self.require_stable;
-        let fetch = |group: OffsetFetchRequestGroup| fetch_group(context, &group, require_stable);
-        let groups = self.into_groups(context.version).into_iter().map(fetch).collect();
+        let asked = self.into_groups(context.version);
+        let mut groups: Vec<_> =
+            asked.iter().map(|group| fetch_group(context, group, require_stable)).collect();
+        if require_stable {
+            wait_for_writes(context, &asked, &mut groups).await;
+        }
         in_version(context, groups)
     }
 
@@ -84,6 +88,25 @@ fn in_version(
     OffsetFetchResponse { topics, error_code: group.error_code, ..Default::default() }.into()
 }
 
+/// Offsets that are to be stable are told when what was written before can be seen, each group's for itself.
+async fn wait_for_writes(
+    context: &RequestContext<'_>,
+    asked: &[OffsetFetchRequestGroup],
+    groups: &mut [OffsetFetchResponseGroup],
+) {
+    let deadline = context.group_write_deadline();
+    let fetched = asked.iter().zip(groups).filter(|(_, group)| group.error_code.is_ok());
+    let held: Vec<_> = fetched
+        .filter_map(|(asked, group)| Some((asked, group, context.held_for(&asked.group_id)?)))
+        .collect();
+    for (asked, group, (partition, hold)) in held {
+        if context.let_go(&partition, hold, deadline).await.is_err() {
+            // Older consumers do not know what others are told at the deadline (Java: `handleOffsetFetchException`).
+            *group = failed_group(context, asked, ErrorCode::NotCoordinator);
+        }
+    }
+}
+
 fn fetch_group(
     context: &RequestContext<'_>,
     group: &OffsetFetchRequestGroup,
@@ -101,9 +124,12 @@ fn fetch_group(
     if let Err(error) = checked {
         return failed_group(context, group, error);
     }
-    let hold = state
-        .coordinator_partition(InternalTopic::Offsets, &group.group_id)
-        .and_then(|partition| partition.lock().hold());
+    let hold = match require_stable {
+        true => None,
+        false => state
+            .coordinator_partition(InternalTopic::Offsets, &group.group_id)
+            .and_then(|partition| partition.lock().hold()),
+    };
     let fetch =
         Fetch { context, state: &state, groups: &groups, group_id: &group.group_id, require_stable, hold };
     let topics = match &group.topics {
@@ -120,7 +146,7 @@ struct Fetch<'a> {
     groups: &'a Groups,
     group_id: &'a str,
     require_stable: bool,
-    /// Whether the newest offsets are held back.
+    /// Whether the newest offsets are held back from this reader.
     hold: Option<Hold>,
 }
 
@@ -195,8 +221,7 @@ impl Fetch<'_> {
         partition_index: i32,
         offset: Option<&CommittedOffset>,
     ) -> OffsetFetchResponsePartitions {
-        let is_pending =
-            || self.groups.offsets.is_seen_pending(self.group_id, topic, partition_index, self.hold);
+        let is_pending = || self.groups.offsets.is_pending(self.group_id, topic, partition_index);
         if self.require_stable && is_pending() {
             return failed_partition(partition_index, ErrorCode::UnstableOffsetCommit);
         }

@@ -27,7 +27,8 @@ impl Api for WriteTxnMarkersRequest {
             }
             error
         });
-        // What concerns groups waits for enough replicas in sync, as commits do.
+        // What concerns groups waits for enough replicas in sync, as commits do. Of two markers of one producer that outcome
+        // is told which is known last, so that a marker that was held back outdoes a later one that was refused at once.
         let deadline = context.group_write_deadline();
         for (producer_id, partition, hold) in held {
             let error = match context.let_go(&partition, hold, deadline).await {

@@ -165,7 +165,7 @@ impl<'a> RequestContext<'a> {
     ///
     /// # Errors
     /// `CoordinatorNotAvailable` at the deadline: nothing is taken back, and all will be seen when there are enough replicas.
-    /// `NotCoordinator` when this node ceases to coordinate the group before.
+    /// `NotCoordinator` when this node ceases to coordinate the group before, or the partition is deleted.
     pub(crate) async fn group_written(&self, group_id: &str) -> Result<(), ErrorCode> {
         match self.held_for(group_id) {
             Some((partition, hold)) => self.let_go(&partition, hold, self.group_write_deadline()).await,
@@ -206,7 +206,7 @@ impl<'a> RequestContext<'a> {
                 if partition.hold() != Some(since) {
                     return Ok(());
                 }
-                if partition.leadership.leader != Some(self.node.id) {
+                if partition.is_deleted() || partition.leadership.leader != Some(self.node.id) {
                     return Err(ErrorCode::NotCoordinator);
                 }
             }

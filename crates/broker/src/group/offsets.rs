@@ -75,7 +75,6 @@ pub(crate) struct Offsets {
 struct Seen {
     since: Hold,
     topics: Topics,
-    pending: BTreeSet<Place>,
 }
 
 impl Offsets {
@@ -87,8 +86,7 @@ impl Offsets {
         };
         if self.seen.get(group).is_none_or(|seen| seen.since != since) {
             let topics = self.groups.get(group).cloned().unwrap_or_default();
-            let pending = self.open_places(group).cloned().collect();
-            self.seen.insert(group.into(), Seen { since, topics, pending });
+            self.seen.insert(group.into(), Seen { since, topics });
         }
     }
 
@@ -195,19 +193,6 @@ impl Offsets {
     pub(crate) fn is_pending(&self, group: &str, topic: &str, partition: i32) -> bool {
         let place = Place { group: group.into(), topic: topic.into(), partition };
         self.open.contains_key(&place)
-    }
-
-    /// Whether an open transaction has an offset for this partition, as far as readers see: its end may be held back.
-    pub(crate) fn is_seen_pending(
-        &self,
-        group: &str,
-        topic: &str,
-        partition: i32,
-        hold: Option<Hold>,
-    ) -> bool {
-        let place = Place { group: group.into(), topic: topic.into(), partition };
-        self.open.contains_key(&place)
-            || self.held_back(group, hold).is_some_and(|seen| seen.pending.contains(&place))
     }
 
     /// Whether an open transaction has an offset for this group.

@@ -318,6 +318,10 @@ impl PartitionState {
         self.wake_all();
     }
 
+    pub(crate) fn is_deleted(&self) -> bool {
+        self.deleted
+    }
+
     /// Has a fetch wait for this partition; [`stop_waiting`](Self::stop_waiting) ends it.
     pub(crate) fn wait(&mut self, fetch: Arc<FetchWait>) {
         self.waiting.push(fetch);

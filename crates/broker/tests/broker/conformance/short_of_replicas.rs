@@ -3,6 +3,7 @@
 //! that of transactions refuses at once.
 
 use bytes::Bytes;
+use kafka_protocol::messages::delete_topics_request::DeleteTopicState;
 use kafka_protocol::messages::incremental_alter_configs_request::{AlterConfigsResource, AlterableConfig};
 use kafka_protocol::messages::join_group_request::JoinGroupRequestProtocol;
 use kafka_protocol::messages::offset_commit_request::{
@@ -11,16 +12,18 @@ use kafka_protocol::messages::offset_commit_request::{
 use kafka_protocol::messages::offset_delete_request::{
     OffsetDeleteRequestPartition, OffsetDeleteRequestTopic,
 };
-use kafka_protocol::messages::offset_fetch_request::OffsetFetchRequestTopic;
+use kafka_protocol::messages::offset_fetch_request::{
+    OffsetFetchRequestGroup, OffsetFetchRequestTopic, OffsetFetchRequestTopics,
+};
 use kafka_protocol::messages::sync_group_request::SyncGroupRequestAssignment;
 use kafka_protocol::messages::txn_offset_commit_request::{
     TxnOffsetCommitRequestPartition, TxnOffsetCommitRequestTopic,
 };
 use kafka_protocol::messages::write_txn_markers_request::{WritableTxnMarker, WritableTxnMarkerTopic};
 use kafka_protocol::messages::{
-    AddOffsetsToTxnRequest, ConsumerGroupHeartbeatRequest, IncrementalAlterConfigsRequest, JoinGroupRequest,
-    OffsetCommitRequest, OffsetDeleteRequest, OffsetFetchRequest, SyncGroupRequest, TxnOffsetCommitRequest,
-    WriteTxnMarkersRequest,
+    AddOffsetsToTxnRequest, ConsumerGroupHeartbeatRequest, DeleteTopicsRequest,
+    IncrementalAlterConfigsRequest, JoinGroupRequest, OffsetCommitRequest, OffsetDeleteRequest,
+    OffsetFetchRequest, SyncGroupRequest, TxnOffsetCommitRequest, WriteTxnMarkersRequest,
 };
 use milena_protocol::ErrorCode;
 
@@ -31,6 +34,8 @@ use crate::transactional::*;
 
 nodes_cases! {
     what_groups_write_without_enough_replicas_is_not_told_as_written_and_seen_later,
+    stable_offsets_are_told_when_what_was_written_before_is_seen,
+    who_waits_for_replicas_of_a_topic_hears_that_it_is_deleted,
     a_step_of_a_transaction_without_enough_replicas_is_not_taken,
 }
 
@@ -91,6 +96,34 @@ async fn committed(connection: &mut Connection, group: &str, topic: &str) -> i64
     response.topics[0].partitions[0].committed_offset
 }
 
+/// What is answered of a group's stable offset: its error, or the offset.
+async fn stable(
+    connection: &mut Connection,
+    group: &str,
+    topic: &str,
+    version: i16,
+) -> Result<i64, ErrorCode> {
+    let request = OffsetFetchRequest::default().with_require_stable(true);
+    let (error, offset) = if version < 8 {
+        let asked = OffsetFetchRequestTopic::default().with_name(name(topic)).with_partition_indexes(vec![0]);
+        let request = request.with_group_id(group_id(group)).with_topics(Some(vec![asked]));
+        let response = connection.call(version, &request).await;
+        (response.error_code, response.topics.first().map(|topic| topic.partitions[0].committed_offset))
+    } else {
+        let asked =
+            OffsetFetchRequestTopics::default().with_name(name(topic)).with_partition_indexes(vec![0]);
+        let asked =
+            OffsetFetchRequestGroup::default().with_group_id(group_id(group)).with_topics(Some(vec![asked]));
+        let response = connection.call(version, &request.with_groups(vec![asked])).await;
+        let group = &response.groups[0];
+        (group.error_code, group.topics.first().map(|topic| topic.partitions[0].committed_offset))
+    };
+    match ErrorCode::from(error) {
+        ErrorCode::None => Ok(offset.expect("an offset where there is no error")),
+        error => Err(error),
+    }
+}
+
 /// The only member of its group, which has not assigned anything yet: its id and generation.
 async fn joined(connection: &mut Connection, group: &str) -> (String, i32) {
     let protocol = JoinGroupRequestProtocol::default()
@@ -143,12 +176,15 @@ async fn add_offsets(client: &mut Transactional, group: &str) {
     tokio::time::timeout(PATIENCE, added).await.expect("added in time");
 }
 
-/// Has a marker written for an offset that nobody has committed.
-async fn write_marker(connection: &mut Connection, partition: i32) -> ErrorCode {
+/// Has markers of these epochs written for an offset that nobody has committed.
+async fn write_markers(connection: &mut Connection, partition: i32, epochs: &[i16]) -> ErrorCode {
     let topic =
         WritableTxnMarkerTopic::default().with_name(name(OFFSETS)).with_partition_indexes(vec![partition]);
-    let marker = WritableTxnMarker::default().with_producer_id(1_000_000.into()).with_topics(vec![topic]);
-    let request = WriteTxnMarkersRequest::default().with_markers(vec![marker]);
+    let marker = |&epoch| {
+        let marker = WritableTxnMarker::default().with_producer_id(1_000_000.into());
+        marker.with_producer_epoch(epoch).with_topics(vec![topic.clone()])
+    };
+    let request = WriteTxnMarkersRequest::default().with_markers(epochs.iter().map(marker).collect());
     let response = connection.call(1, &request).await;
     ErrorCode::from(response.markers[0].topics[0].partitions[0].error_code)
 }
@@ -195,7 +231,8 @@ async fn what_groups_write_without_enough_replicas_is_not_told_as_written_and_se
         sync(three, classic, &member),
         join_as_consumer(four, consumer, &topic),
         commit_in_transaction(&mut client, other, &topic),
-        write_marker(six, partition),
+        // The second one is refused at once, and the first one's outcome is told, which is known last.
+        write_markers(six, partition, &[1, 0]),
         async {
             // Readers see what was written before, and do not wait.
             let seen = (committed(five, with_offset, &topic).await, committed(five, without, &topic).await);
@@ -221,6 +258,47 @@ async fn what_groups_write_without_enough_replicas_is_not_told_as_written_and_se
     assert_eq!(told, ErrorCode::RebalanceInProgress, "the assignment was not taken");
     assert_eq!(commit(one, with_offset, &topic, 7).await, ErrorCode::None);
     assert_eq!(committed(one, with_offset, &topic).await, 7);
+}
+
+async fn stable_offsets_are_told_when_what_was_written_before_is_seen(nodes: &Nodes) {
+    let (mut one, mut two) = (nodes.connect(1).await, nodes.connect(1).await);
+    let topic = unique("stable");
+    nodes.create(&mut one, &topic, &[1, 2], &[]).await;
+    let group = coordinated_by_first(&mut one, 0).await;
+    let committed_once = async { while is_transient(commit(&mut one, &group, &topic, 5).await) {} };
+    tokio::time::timeout(PATIENCE, committed_once).await.expect("committed in time");
+
+    run_short(nodes, &mut one, OFFSETS).await;
+    let before = stable(&mut one, &group, &topic, 8).await;
+    assert_eq!(before, Ok(5), "nothing is written that could not be seen");
+    assert_eq!(commit(&mut one, &group, &topic, 6).await, ErrorCode::CoordinatorNotAvailable);
+    let waited = tokio::join!(stable(&mut one, &group, &topic, 7), stable(&mut two, &group, &topic, 8));
+    const REFUSED: Result<i64, ErrorCode> = Err(ErrorCode::NotCoordinator);
+    assert_eq!(waited, (REFUSED, REFUSED));
+    assert_eq!(committed(&mut one, &group, &topic).await, 5, "others do not wait");
+
+    nodes.start(3).await;
+    until(&mut one, OFFSETS, |partition| partition.isr_nodes.len() == 3).await;
+    let seen = async { while stable(&mut one, &group, &topic, 8).await != Ok(6) {} };
+    tokio::time::timeout(PATIENCE, seen).await.expect("seen in time");
+}
+
+async fn who_waits_for_replicas_of_a_topic_hears_that_it_is_deleted(nodes: &Nodes) {
+    let (mut one, mut two) = (nodes.connect(1).await, nodes.connect(1).await);
+    let topic = unique("deleted-meanwhile");
+    nodes.create(&mut one, &topic, &[1, 2], &[]).await;
+    let group = coordinated_by_first(&mut one, 0).await;
+    let committed_once = async { while is_transient(commit(&mut one, &group, &topic, 5).await) {} };
+    tokio::time::timeout(PATIENCE, committed_once).await.expect("committed in time");
+
+    run_short(nodes, &mut one, OFFSETS).await;
+    let (told, ()) = tokio::join!(commit(&mut one, &group, &topic, 6), async {
+        assert_eq!(committed(&mut two, &group, &topic).await, 5);
+        let deleted = DeleteTopicState::default().with_name(Some(name(OFFSETS)));
+        let request = DeleteTopicsRequest::default().with_topics(vec![deleted]).with_timeout_ms(10_000);
+        assert_eq!(two.call(6, &request).await.responses[0].error_code, 0);
+    });
+    assert_eq!(told, ErrorCode::NotCoordinator);
 }
 
 async fn a_step_of_a_transaction_without_enough_replicas_is_not_taken(nodes: &Nodes) {
