@@ -33,8 +33,8 @@ use uuid::Uuid;
 /// Where the conformance suite finds a Kafka of the latest release to run on in place of the embedded broker.
 const GIVEN_KAFKA: &str = "MILENA_CONFORMANCE_BOOTSTRAP";
 
-/// A generous limit: reached only when something hangs.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+/// A generous limit: reached only when something hangs. Kafka waits 30 s for replicas before it says that there are too few.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
 
 /// What a brisk broker is told: how often to look for records to delete, and to keep access control lists.
 const BRISK: [(&str, &str); 2] = [

@@ -1,6 +1,8 @@
 //! Cases that take three nodes of which some go: each has nodes of its own, the embedded ones or those of the latest
 //! release.
 
+use std::time::Duration;
+
 use kafka_protocol::messages::create_topics_request::{
     CreatableReplicaAssignment, CreatableTopic, CreatableTopicConfig,
 };
@@ -99,16 +101,29 @@ impl Nodes {
 
 /// The topic's first partition; nothing as long as the node that is asked has not learnt of the topic.
 pub(super) async fn partition(connection: &mut Connection, topic: &str) -> Option<MetadataResponsePartition> {
-    let metadata: MetadataRequest = metadata_of(topic);
-    connection.call(12, &metadata).await.topics.into_iter().next()?.partitions.into_iter().next()
+    partitions(connection, topic).await.into_iter().next()
 }
 
-/// Returns when the node that is asked knows that the topic's first partition is `as_wanted`.
+async fn partitions(connection: &mut Connection, topic: &str) -> Vec<MetadataResponsePartition> {
+    let metadata: MetadataRequest = metadata_of(topic);
+    let known = connection.call(12, &metadata).await.topics.into_iter().next();
+    known.map_or(Vec::new(), |topic| topic.partitions)
+}
+
+/// Returns when the node that is asked knows that the topic's partitions are all `as_wanted`.
 pub(super) async fn until(
     connection: &mut Connection,
     topic: &str,
     as_wanted: impl Fn(&MetadataResponsePartition) -> bool,
 ) {
-    let known = async { while partition(connection, topic).await.is_none_or(|it| !as_wanted(&it)) {} };
+    let known = async {
+        loop {
+            let partitions = partitions(connection, topic).await;
+            if !partitions.is_empty() && partitions.iter().all(&as_wanted) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
     tokio::time::timeout(PATIENCE, known).await.expect("known in time");
 }
