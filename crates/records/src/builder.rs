@@ -188,14 +188,16 @@ impl BatchBuilder {
     /// Makes the buffer at least `len` bytes long, by zeroing what is next to be written.
     #[cold]
     fn extend_buffer(&mut self, len: usize) {
-        let chunk = self.section_len + EXTENSION_LEN;
+        let chunk = self.section_len + self.section_len.clamp(EXTENSION_MIN, EXTENSION_MAX);
         let wanted = chunk.min(self.section_len_max).min(self.buffer.capacity());
         self.buffer.resize(len.max(wanted), 0);
     }
 }
 
-/// How much of a new buffer is zeroed at a time: little enough to be in the cache when it is written.
-const EXTENSION_LEN: usize = 8 << 10;
+/// How much of a new buffer is zeroed at a time: as much as is written already, little enough to be in the cache when it is
+/// written, too.
+const EXTENSION_MIN: usize = 1 << 10;
+const EXTENSION_MAX: usize = 8 << 10;
 
 #[cfg(test)]
 mod tests;

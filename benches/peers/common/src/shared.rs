@@ -6,12 +6,12 @@ use crate::{Event, pool};
 pub struct SharedEvent {
     pub key: Bytes,
     pub value: Bytes,
-    pub headers: [(&'static str, Bytes); 5],
+    pub headers: Vec<(&'static str, Bytes)>,
 }
 
 impl From<Event> for SharedEvent {
     fn from(event: Event) -> Self {
-        let headers = event.headers.map(|(name, value)| (name, value.into()));
+        let headers = event.headers.into_iter().map(|(name, value)| (name, value.into())).collect();
         Self { key: event.key.into(), value: event.value.into(), headers }
     }
 }

@@ -141,7 +141,10 @@ fn buffer(args: &Args) -> BytesMut {
 }
 
 pub(crate) fn headers(event: &Event) -> [HeaderRef<'_>; 5] {
-    event.headers.each_ref().map(|(key, value)| HeaderRef { key, value: Some(value.as_bytes()) })
+    std::array::from_fn(|index| {
+        let (key, value) = &event.headers[index];
+        HeaderRef { key, value: Some(value.as_bytes()) }
+    })
 }
 
 pub(crate) fn parts<'a>(event: &'a Event, timestamp: i64, headers: &'a [HeaderRef<'a>]) -> RecordParts<'a> {

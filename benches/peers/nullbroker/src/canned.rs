@@ -71,13 +71,13 @@ impl Canned {
 
 /// Whether it fitted.
 fn append(builder: &mut BatchBuilder, event: &Event, with_headers: bool) -> bool {
-    let headers =
-        event.headers.each_ref().map(|(key, value)| HeaderRef { key, value: Some(value.as_bytes()) });
+    let headers = event.headers.iter().map(|(key, value)| HeaderRef { key, value: Some(value.as_bytes()) });
+    let headers: Vec<_> = headers.filter(|_| with_headers).collect();
     let parts = RecordParts {
         timestamp: TIME_BEGIN_MS + i64::from(builder.record_count()) / RECORDS_PER_MS,
         key: Some(event.key.as_bytes()),
         value: Some(event.value.as_bytes()),
-        headers: if with_headers { &headers } else { &[] },
+        headers: &headers,
     };
     builder.try_append(&parts).is_ok()
 }

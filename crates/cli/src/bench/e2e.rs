@@ -79,7 +79,7 @@ async fn send(
     total: u64,
     failed: mpsc::Sender<Failure>,
 ) -> Result<(), Failure> {
-    let pool = pool(args.size);
+    let pool = pool(args.size, args.headers);
     let started = env.now();
     for number in 0..total {
         let due = started + Duration::from_nanos(number * 1_000_000_000 / args.rate);

@@ -19,7 +19,7 @@ pub(super) async fn run(
     senders: &Senders,
     progress: &mut Progress,
 ) -> Result<Measured, Failure> {
-    let pool = pool(args.size);
+    let pool = pool(args.size, args.headers);
     let mut latencies = Vec::with_capacity(args.records() as usize);
     let mut first_ack = None;
     let mut bytes = 0;

@@ -4,9 +4,12 @@
 use milena::HeaderRef;
 use milena_bench_events::{COUNT, Event};
 
-/// The headers of an event's record.
+/// The headers of an event's record, from a pool that has them.
 pub(super) fn headers(event: &Event) -> [HeaderRef<'_>; 5] {
-    event.headers.each_ref().map(|(name, value)| HeaderRef { key: name, value: Some(value.as_bytes()) })
+    std::array::from_fn(|index| {
+        let (name, value) = &event.headers[index];
+        HeaderRef { key: name, value: Some(value.as_bytes()) }
+    })
 }
 
 /// What a record of an event takes alone in a batch, at least.
@@ -19,10 +22,14 @@ pub(super) fn record_bytes(size: usize, with_headers: bool) -> usize {
 /// What the pool may take: fewer events are made if values are very large.
 const POOL_BYTES_MAX: usize = 256 << 20;
 
-/// The events, with values of `size` bytes.
-pub(super) fn pool(size: usize) -> Vec<Event> {
+/// The events, with values of `size` bytes, and headers if they are sent: they take more memory than small values.
+pub(super) fn pool(size: usize, with_headers: bool) -> Vec<Event> {
     let count = COUNT.min(POOL_BYTES_MAX / size.max(1)).max(1);
-    (0..count as u64).map(|index| Event::new(index, size)).collect()
+    let event = |index| match with_headers {
+        true => Event::new(index, size),
+        false => Event::new(index, size).without_headers(),
+    };
+    (0..count as u64).map(event).collect()
 }
 
 #[cfg(test)]
@@ -37,7 +44,7 @@ mod tests {
                 hash = (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
             }
         };
-        for event in pool(size) {
+        for event in pool(size, true) {
             add(&event.key);
             add(&event.value);
             event.headers.iter().for_each(|(name, value)| {

@@ -24,7 +24,7 @@ pub(super) async fn run(
     senders: &Senders,
     progress: &mut Progress,
 ) -> Result<Measured, Failure> {
-    let pool = pool(args.size);
+    let pool = pool(args.size, args.headers);
     let producer = senders.keep(kafka.producer().build().await?);
     let topic = producer.topic(&args.topic).await.map_err(Failure::operation)?;
     let mut load = Load { topic, pool: &pool, headers: args.headers, pending: VecDeque::new() };

@@ -55,7 +55,7 @@ struct Reading<'a> {
 
 impl<'a> Readings<'a> {
     fn of(&mut self, client: &'a str, place: Place<'a>) -> &mut Reading<'a> {
-        let is_same = |last: &Reading<'_>| last.client == client && last.place == place;
+        let is_same = |last: &Reading<'_>| last.place == place && last.client == client;
         if !self.all.get(self.last).is_some_and(is_same) {
             self.last = *self.by_reader.entry((client, place)).or_insert_with(|| {
                 let log = self.book.logs.get(&place);

@@ -18,7 +18,8 @@ use crate::clock;
 
 /// How many bytes a lane holds before the writer waits, as the buffers of sockets and routers do.
 const LANE_BYTES_MAX: usize = 256 * 1024;
-const READ_BYTES: usize = 16 * 1024;
+/// Few answers have more.
+const READ_BYTES: usize = 4 * 1024;
 
 pub(super) struct Link {
     network: Network,
