@@ -6,7 +6,7 @@ use milena_records::{
     BatchBuilder, Batches, Codec, Compression, HeaderRef, ProducerStamp, RecordParts, Scratch, SealedBatch,
 };
 
-use crate::reading::{Check, Decode, Decompress, Iterate};
+use crate::reading::{Check, Decode, Decompress, Iterate, Validate};
 use crate::writing::{Append, Partition, Seal};
 
 /// The size of batches, as `milena bench` has it.
@@ -122,6 +122,7 @@ pub(crate) fn all<'a>(corpus: &'a Corpus) -> Vec<Case<'a>> {
     for compression in compressions {
         steps.push((format!("decompress {compression}"), Box::new(Decompress::new(corpus, compression))));
     }
+    steps.push(("validate".to_owned(), Box::new(Validate::new(corpus))));
     steps.push(("iterate".to_owned(), Box::new(Iterate::new(corpus))));
     let records = corpus.events.len();
     steps.into_iter().map(|(step, work)| Case { step, corpus, records, work }).collect()

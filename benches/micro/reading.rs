@@ -24,6 +24,11 @@ pub(crate) struct Decompress {
     buffer: Vec<u8>,
 }
 
+/// Checks the records without a look at what is in them, as a consumer does before it hands them over.
+pub(crate) struct Validate {
+    section: RecordSection,
+}
+
 /// Walks the records, and their headers if they have any.
 pub(crate) struct Iterate {
     section: RecordSection,
@@ -77,11 +82,28 @@ impl Work for Decompress {
     }
 }
 
+impl Validate {
+    pub(crate) fn new(corpus: &Corpus) -> Self {
+        Self { section: section(corpus) }
+    }
+}
+
+impl Work for Validate {
+    fn once(&mut self, around: &mut dyn FnMut(&mut dyn FnMut())) {
+        let mut sum = 0;
+        around(&mut || {
+            let mut records = black_box(&self.section).iter();
+            while let Some(offset) = records.next_offset() {
+                sum += offset.expect("it is as it was written");
+            }
+        });
+        black_box(sum);
+    }
+}
+
 impl Iterate {
     pub(crate) fn new(corpus: &Corpus) -> Self {
-        let batch = first_batch(corpus.on_the_wire(Compression::None));
-        let section = batch.decompress(&mut Scratch::new(), &mut Vec::new()).expect("it is not compressed");
-        Self { section, with_headers: corpus.with_headers }
+        Self { section: section(corpus), with_headers: corpus.with_headers }
     }
 }
 
@@ -99,4 +121,9 @@ impl Work for Iterate {
         });
         black_box(bytes);
     }
+}
+
+fn section(corpus: &Corpus) -> RecordSection {
+    let batch = first_batch(corpus.on_the_wire(Compression::None));
+    batch.decompress(&mut Scratch::new(), &mut Vec::new()).expect("it is not compressed")
 }

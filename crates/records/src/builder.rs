@@ -84,7 +84,7 @@ impl BatchBuilder {
     /// # Errors
     /// [`BatchFull`] when it does not fit; nothing was written then.
     pub fn try_append_ref(&mut self, record: &RecordRef<'_>) -> Result<u32, BatchFull> {
-        self.append(record.timestamp, record.key, record.value, EncodedHeaders::Raw(record.raw_headers()))
+        self.append(record.timestamp, record.key, record.value, EncodedHeaders::Raw(record.raw_headers))
     }
 
     /// Makes the buffer large enough for a batch of `size` bytes, header included, and not larger: for those who count memory.

@@ -153,10 +153,10 @@ impl TransactionMarker {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::Headers;
+    use crate::record::NO_HEADERS;
 
     fn record<'a>(key: Option<&'a [u8]>, value: Option<&'a [u8]>) -> RecordRef<'a> {
-        RecordRef { offset: 0, timestamp: 0, key, value, headers: Headers::NONE }
+        RecordRef { offset: 0, timestamp: 0, key, value, raw_headers: NO_HEADERS }
     }
 
     #[test]

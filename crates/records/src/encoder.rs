@@ -68,7 +68,7 @@ impl BatchEncoder {
     /// # Errors
     /// When it cannot be in the batch; nothing was written then.
     pub fn append_ref(&mut self, record: &RecordRef<'_>) -> Result<(), EncodeError> {
-        let headers = EncodedHeaders::Raw(record.raw_headers());
+        let headers = EncodedHeaders::Raw(record.raw_headers);
         self.append_encoded(record.offset, record.timestamp, record.key, record.value, headers)
     }
 

@@ -15,7 +15,7 @@ use crate::header::{
     BatchHeader, LOG_OVERHEAD, NO_PARTITION_LEADER_EPOCH, NO_PRODUCER_EPOCH, NO_PRODUCER_ID, NO_SEQUENCE,
     NO_TIMESTAMP, TimestampType,
 };
-use crate::record::{Headers, RecordRef, RecordSection, SectionFormat};
+use crate::record::{NO_HEADERS, RecordRef, RecordSection, SectionFormat};
 use bytes::Bytes;
 
 /// The shortest message: of magic 0, with neither key nor value.
@@ -116,17 +116,18 @@ fn extent(header: &BatchHeader, mut data: &[u8]) -> Result<Extent, RecordsError>
     }
 }
 
-/// Takes one message from the front of `input`, as a record.
-pub(crate) fn take_record<'a>(
-    input: &mut &'a [u8],
+/// The first message of `input`, as a record, and what follows it.
+#[inline(never)]
+pub(crate) fn split_record(
+    mut input: &[u8],
     offset_base: i64,
     append_timestamp: Option<i64>,
-) -> Result<RecordRef<'a>, &'static str> {
-    let message = Message::take(input)?;
+) -> Result<(RecordRef<'_>, &[u8]), &'static str> {
+    let message = Message::take(&mut input)?;
     if message.is_compressed() {
         return Err("it is compressed within a compressed message");
     }
-    Ok(RecordRef {
+    let record = RecordRef {
         offset: offset_base.wrapping_add(message.offset),
         timestamp: match (message.timestamp, append_timestamp) {
             (None, _) => NO_TIMESTAMP,
@@ -135,8 +136,9 @@ pub(crate) fn take_record<'a>(
         },
         key: message.key,
         value: message.value,
-        headers: Headers::NONE,
-    })
+        raw_headers: NO_HEADERS,
+    };
+    Ok((record, input))
 }
 
 struct Message<'a> {

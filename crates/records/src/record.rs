@@ -15,27 +15,26 @@ pub struct RecordRef<'a> {
     pub key: Option<&'a [u8]>,
     /// The value; null and empty differ.
     pub value: Option<&'a [u8]>,
-    /// Checked when the record was read.
-    pub(crate) headers: Headers<'a>,
+    /// As they were encoded, with their count in front. Checked when the record was read.
+    pub(crate) raw_headers: &'a [u8],
 }
+
+/// What is encoded of a record without headers.
+pub(crate) const NO_HEADERS: &[u8] = &[0];
 
 impl<'a> RecordRef<'a> {
     /// Its headers in order, duplicate keys kept.
+    #[inline]
     pub fn headers(&self) -> Headers<'a> {
-        self.headers
-    }
-
-    /// The headers as they were encoded, with their count.
-    pub(crate) fn raw_headers(&self) -> &'a [u8] {
-        self.headers.raw
+        let mut rest = self.raw_headers;
+        let left = varint::take_i32(&mut rest).and_then(|count| u32::try_from(count).ok());
+        Headers { rest, left: left.unwrap_or(0) }
     }
 }
 
 /// The headers of a record that was read, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Headers<'a> {
-    /// With the count in front.
-    raw: &'a [u8],
     rest: &'a [u8],
     left: u32,
 }
@@ -203,24 +202,7 @@ impl<'a> Iterator for RecordIter<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        if self.index >= self.section.record_count {
-            return self.end();
-        }
-        let record = match self.section.format {
-            SectionFormat::Current { base_timestamp, append_timestamp } => {
-                take_record(&mut self.rest, self.section.base_offset, base_timestamp, append_timestamp)
-            }
-            SectionFormat::Legacy { offset_base, append_timestamp } => {
-                legacy::take_record(&mut self.rest, offset_base, append_timestamp)
-            }
-        };
-        match record {
-            Ok(record) => {
-                self.index += 1;
-                Some(Ok(record))
-            }
-            Err(what) => Some(Err(self.fail(what))),
-        }
+        self.take(|record| record)
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -230,6 +212,36 @@ impl<'a> Iterator for RecordIter<'a> {
 }
 
 impl<'a> RecordIter<'a> {
+    /// As [`next`](Self::next), of a record whose offset is all that is wanted: it is checked as thoroughly.
+    #[inline]
+    pub fn next_offset(&mut self) -> Option<Result<i64, RecordsError>> {
+        self.take(|record| record.offset)
+    }
+
+    /// Inlined, so that of a record only the parts are put together that `of` looks at.
+    #[inline(always)]
+    fn take<T>(&mut self, of: impl FnOnce(RecordRef<'a>) -> T) -> Option<Result<T, RecordsError>> {
+        if self.index >= self.section.record_count {
+            return self.end().map(Err);
+        }
+        let split = match self.section.format {
+            SectionFormat::Current { base_timestamp, append_timestamp } => {
+                split_record(self.rest, self.section.base_offset, base_timestamp, append_timestamp)
+            }
+            SectionFormat::Legacy { offset_base, append_timestamp } => {
+                legacy::split_record(self.rest, offset_base, append_timestamp)
+            }
+        };
+        match split {
+            Ok((record, rest)) => {
+                self.rest = rest;
+                self.index += 1;
+                Some(Ok(of(record)))
+            }
+            Err(what) => Some(Err(self.fail(what))),
+        }
+    }
+
     /// The place before the next record, for [`RecordSection::iter_from`].
     #[inline]
     pub fn cursor(&self) -> RecordCursor {
@@ -237,10 +249,10 @@ impl<'a> RecordIter<'a> {
     }
 
     #[cold]
-    fn end(&mut self) -> Option<Result<RecordRef<'a>, RecordsError>> {
+    fn end(&mut self) -> Option<RecordsError> {
         match self.rest {
             [] => None,
-            _ => Some(Err(self.fail("bytes are left after the last record"))),
+            _ => Some(self.fail("bytes are left after the last record")),
         }
     }
 
@@ -255,60 +267,53 @@ impl<'a> RecordIter<'a> {
     }
 }
 
-/// Takes one record of magic 2 from the front of `input` (Java: `DefaultRecord.readFrom`).
-#[inline]
-fn take_record<'a>(
-    input: &mut &'a [u8],
+/// The first record of magic 2 in `input`, and what follows it (Java: `DefaultRecord.readFrom`).
+#[inline(always)]
+fn split_record(
+    mut input: &[u8],
     base_offset: i64,
     base_timestamp: i64,
     append_timestamp: Option<i64>,
-) -> Result<RecordRef<'a>, &'static str> {
-    let len = varint::take_i32(input).ok_or("it has no valid length")?;
+) -> Result<(RecordRef<'_>, &[u8]), &'static str> {
+    let len = varint::take_i32(&mut input).ok_or("it has no valid length")?;
     let len = usize::try_from(len).map_err(|_| "its length is negative")?;
     let (mut body, rest) =
         input.split_at_checked(len).ok_or("it is longer than what is left of its batch")?;
-    *input = rest;
-
     let (_attributes, after) = body.split_first().ok_or("it ends before its attributes")?;
     body = after;
     let timestamp_delta = varint::take_i64(&mut body).ok_or("it has no valid timestamp delta")?;
     let offset_delta = varint::take_i32(&mut body).ok_or("it has no valid offset delta")?;
     let key = take_nullable(&mut body).ok_or("it ends within its key")?;
     let value = take_nullable(&mut body).ok_or("it ends within its value")?;
-    Ok(RecordRef {
+    let record = RecordRef {
         offset: base_offset.wrapping_add(i64::from(offset_delta)),
         timestamp: append_timestamp.unwrap_or(base_timestamp.wrapping_add(timestamp_delta)),
         key,
         value,
-        headers: Headers::checked(body)?,
-    })
+        raw_headers: checked_headers(body)?,
+    };
+    Ok((record, rest))
 }
 
-impl<'a> Headers<'a> {
-    /// None, as a record without headers has them.
-    pub(crate) const NONE: Self = Self { raw: &[0], rest: &[], left: 0 };
-
-    /// The headers in `raw`, which must be all that is left of the record.
-    #[inline]
-    fn checked(raw: &'a [u8]) -> Result<Self, &'static str> {
-        match raw {
-            [0] => Ok(Self::NONE),
-            _ => Self::walked(raw),
-        }
+/// The headers in `raw`, which must be all that is left of the record.
+#[inline(always)]
+fn checked_headers(raw: &[u8]) -> Result<&[u8], &'static str> {
+    if raw != NO_HEADERS {
+        check_headers(raw)?;
     }
+    Ok(raw)
+}
 
-    fn walked(raw: &'a [u8]) -> Result<Self, &'static str> {
-        let mut rest = raw;
-        let count = varint::take_i32(&mut rest).ok_or("it has no valid header count")?;
-        let left = u32::try_from(count).map_err(|_| "its header count is negative")?;
-        let headers = Self { raw, rest, left };
-        for _ in 0..left {
-            take_header(&mut rest).ok_or("it has an invalid header")?;
-        }
-        match rest {
-            [] => Ok(headers),
-            _ => Err("bytes are left after its last header"),
-        }
+#[inline(never)]
+fn check_headers(mut raw: &[u8]) -> Result<(), &'static str> {
+    let count = varint::take_i32(&mut raw).ok_or("it has no valid header count")?;
+    let count = u32::try_from(count).map_err(|_| "its header count is negative")?;
+    for _ in 0..count {
+        take_header(&mut raw).ok_or("it has an invalid header")?;
+    }
+    match raw {
+        [] => Ok(()),
+        _ => Err("bytes are left after its last header"),
     }
 }
 

@@ -58,21 +58,39 @@ fn put_long(out: &mut [u8], mut rest: u64) -> usize {
 /// Takes a varlong from the front of `input`; `None` when it is cut off or longer than 64 bits.
 #[inline(always)]
 pub(crate) fn take_i64(input: &mut &[u8]) -> Option<i64> {
-    match *input {
-        [first @ ..0x80, rest @ ..] => {
-            *input = rest;
-            Some(unzigzag(u64::from(*first)))
-        }
+    take(input, |short| short, Some)
+}
+
+/// Takes a varint from the front of `input`; `None` when it is cut off or no `i32`.
+#[inline(always)]
+pub(crate) fn take_i32(input: &mut &[u8]) -> Option<i32> {
+    take(input, |short| short as i32, |long| i32::try_from(long).ok())
+}
+
+/// Takes a number of one or two bytes as `short` has it, and any other one as `long` has it. Numbers and what follows them go
+/// by value, so that a reader's place in a record stays in registers.
+#[inline(always)]
+fn take<T>(
+    input: &mut &[u8],
+    short: impl FnOnce(i64) -> T,
+    long: impl FnOnce(i64) -> Option<T>,
+) -> Option<T> {
+    let (value, rest) = match *input {
+        [first @ ..0x80, rest @ ..] => (short(unzigzag(u64::from(*first))), rest),
         [first, second @ ..0x80, rest @ ..] => {
-            *input = rest;
-            Some(unzigzag(u64::from(first & 0x7f) | u64::from(*second) << 7))
+            (short(unzigzag(u64::from(first & 0x7f) | u64::from(*second) << 7)), rest)
         }
-        _ => take_long(input),
-    }
+        all => {
+            let (value, rest) = split_long(all)?;
+            (long(value)?, rest)
+        }
+    };
+    *input = rest;
+    Some(value)
 }
 
 #[inline(never)]
-fn take_long(input: &mut &[u8]) -> Option<i64> {
+fn split_long(input: &[u8]) -> Option<(i64, &[u8])> {
     let mut value = 0u64;
     for (index, &byte) in input.iter().take(VARLONG_LEN_MAX).enumerate() {
         let group = u64::from(byte & 0x7f);
@@ -82,17 +100,10 @@ fn take_long(input: &mut &[u8]) -> Option<i64> {
         }
         value |= group << (7 * index);
         if byte < 0x80 {
-            *input = &input[index + 1..];
-            return Some(unzigzag(value));
+            return Some((unzigzag(value), &input[index + 1..]));
         }
     }
     None
-}
-
-/// Takes a varint from the front of `input`; `None` when it is cut off or no `i32`.
-#[inline(always)]
-pub(crate) fn take_i32(input: &mut &[u8]) -> Option<i32> {
-    i32::try_from(take_i64(input)?).ok()
 }
 
 #[cfg(test)]

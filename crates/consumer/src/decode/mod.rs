@@ -211,21 +211,21 @@ impl Decoder {
         let mut failure = None;
         loop {
             let here = iter.cursor();
-            match iter.next() {
+            match iter.next_offset() {
                 None => break,
-                Some(Ok(record)) if record.offset < from && record_count == 0 => {}
-                Some(Ok(record)) if record.offset < good_until || record.offset > header.last_offset() => {
-                    let (base_offset, value) = (header.base_offset, record.offset);
+                Some(Ok(offset)) if offset < from && record_count == 0 => {}
+                Some(Ok(value)) if value < good_until || value > header.last_offset() => {
+                    let base_offset = header.base_offset;
                     failure =
                         Some(RecordsError::InvalidHeader { base_offset, field: "record offset", value });
                     break;
                 }
-                Some(Ok(record)) => {
+                Some(Ok(offset)) => {
                     if record_count == 0 {
                         start = here;
                     }
                     record_count += 1;
-                    good_until = record.offset + 1;
+                    good_until = offset + 1;
                 }
                 Some(Err(error)) => {
                     failure = Some(error);
