@@ -192,6 +192,8 @@ pub struct Timer {
 
 impl Timer {
     /// Arms the timer for `deadline` and polls it: ready once the deadline has passed. `None` never is.
+    ///
+    /// A deadline that has passed already is ready at once: the runtime's timers would have it wait for their next millisecond.
     pub fn poll_until(
         &mut self,
         cx: &mut std::task::Context<'_>,
@@ -199,17 +201,42 @@ impl Timer {
     ) -> std::task::Poll<()> {
         let Some(deadline) = deadline else { return std::task::Poll::Pending };
         let deadline = tokio::time::Instant::from_std(deadline);
+        let is_armed = self.sleep.as_ref().is_some_and(|sleep| sleep.deadline() == deadline);
+        if !is_armed && has_passed(deadline) {
+            return std::task::Poll::Ready(());
+        }
         let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
-        if sleep.deadline() != deadline {
+        if !is_armed {
             sleep.as_mut().reset(deadline);
         }
         sleep.as_mut().poll(cx)
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "timers are this module's: their clock is the one that they run by")]
+fn has_passed(deadline: tokio::time::Instant) -> bool {
+    deadline <= tokio::time::Instant::now()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_timer_whose_deadline_has_passed_does_not_wait_for_the_next_tick() {
+        let env = Env::system();
+        let mut timer = env.timer();
+        let mut poll = |deadline| {
+            let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+            timer.poll_until(&mut cx, Some(deadline)).is_ready()
+        };
+        // Not only where the deadline and a tick coincide.
+        for _ in 0..100 {
+            let now = env.now();
+            assert!(poll(now), "armed for now");
+            assert!(!poll(now + std::time::Duration::from_secs(60)), "armed for later");
+        }
+    }
 
     #[test]
     fn a_task_outlives_the_runtime_of_whoever_started_it() {
