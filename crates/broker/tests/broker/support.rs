@@ -318,17 +318,26 @@ impl Connection {
         value.and_then(|value| value.parse().ok()).expect("a number")
     }
 
-    /// Whether the broker answers as the leader of every partition.
+    /// Whether the broker answers as the leader of every partition, and knows where their logs end.
     async fn knows_leaders(&mut self, topic: &str, partitions: i32) -> bool {
-        let latest = |partition| {
+        self.lists_offsets(topic, partitions, -1).await
+    }
+
+    /// Whether the broker answers as the leader of the first partition: it tells of that it is a little before.
+    pub(crate) async fn is_leading(&mut self, topic: &str) -> bool {
+        self.lists_offsets(topic, 1, -2).await
+    }
+
+    async fn lists_offsets(&mut self, topic: &str, partitions: i32, timestamp: i64) -> bool {
+        let asked = |partition| {
             ListOffsetsPartition::default()
                 .with_partition_index(partition)
                 .with_current_leader_epoch(-1)
-                .with_timestamp(-1)
+                .with_timestamp(timestamp)
         };
         let topic = ListOffsetsTopic::default()
             .with_name(name(topic))
-            .with_partitions((0..partitions).map(latest).collect());
+            .with_partitions((0..partitions).map(asked).collect());
         let request = ListOffsetsRequest::default().with_replica_id((-1).into()).with_topics(vec![topic]);
         self.call(5, &request).await.topics[0].partitions.iter().all(|partition| partition.error_code == 0)
     }

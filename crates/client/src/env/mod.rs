@@ -213,7 +213,10 @@ impl Timer {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "timers are this module's: their clock is the one that they run by")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "timers are this module's: their clock is the one that they run by"
+)]
 fn has_passed(deadline: tokio::time::Instant) -> bool {
     deadline <= tokio::time::Instant::now()
 }

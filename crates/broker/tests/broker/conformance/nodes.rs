@@ -73,7 +73,7 @@ impl Nodes {
         }
     }
 
-    /// Creates a topic of one partition on these nodes, and returns when they are in sync.
+    /// Creates a topic of one partition on these nodes, and returns when they are in sync and the first of them leads.
     pub(super) async fn create(
         &self,
         connection: &mut Connection,
@@ -96,7 +96,18 @@ impl Nodes {
         let created = connection.call(7, &request).await;
         assert_eq!(created.topics[0].error_code, 0, "{:?}", created.topics[0].error_message);
         until(connection, topic, |partition| partition.isr_nodes == replicas).await;
+        until_leading(&mut self.connect(replicas[0].0).await, topic).await;
     }
+}
+
+/// Waits until the node that is asked leads the topic's first partition.
+pub(super) async fn until_leading(node: &mut Connection, topic: &str) {
+    let leading = async {
+        while !node.is_leading(topic).await {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, leading).await.expect("leading in time");
 }
 
 /// The topic's first partition; nothing as long as the node that is asked has not learnt of the topic.

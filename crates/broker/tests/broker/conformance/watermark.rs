@@ -11,7 +11,7 @@ use kafka_protocol::messages::{
 };
 use milena_protocol::ErrorCode;
 
-use super::nodes::{Nodes, nodes_cases, until};
+use super::nodes::{Nodes, nodes_cases, until, until_leading};
 use crate::support::*;
 
 nodes_cases! {
@@ -96,7 +96,7 @@ async fn a_leader_above_the_high_watermark_does_not_tell_where_its_log_ends(node
     let elected = first.call(2, &request).await;
     assert_eq!(elected.replica_election_results[0].partition_result[0].error_code, 0);
     let mut second = nodes.connect(2).await;
-    until(&mut second, &topic, |partition| partition.leader_id == BrokerId(2)).await;
+    until_leading(&mut second, &topic).await;
     for (version, error) in [(4, ErrorCode::LeaderNotAvailable), (5, ErrorCode::OffsetNotAvailable)] {
         assert_eq!(offset_at(&mut second, version, &topic, -1, 0).await, (error, -1));
         assert_eq!(offset_at(&mut second, version, &topic, i64::MAX, 0).await, (error, -1), "no such record");
