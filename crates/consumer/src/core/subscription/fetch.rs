@@ -308,6 +308,8 @@ impl Subscription {
             (None, Some(FetchedData { fetched, end, .. })) => {
                 self.budget.add_part(frame);
                 fetching.handle_data(Buffered { fetched, frame, node_id }, end, leader_epoch);
+                let read_until = fetching.fetch_offset();
+                partition.watermarks_mut().include(read_until, self.config.isolation_level);
             }
             (None, None) if unknown_replica => {
                 // The leader will say so again at once: not before metadata may know the replica.
@@ -495,6 +497,16 @@ impl Watermarks {
         match isolation_level {
             IsolationLevel::ReadCommitted => self.last_stable_offset,
             IsolationLevel::ReadUncommitted => self.high_watermark,
+        }
+    }
+
+    /// Records up to `end` were read. A leader looks at its watermarks before it reads, so that some of the records may have been
+    /// appended after that (Java: `Partition.readRecords`).
+    fn include(&mut self, end: i64, isolation_level: IsolationLevel) {
+        let raise = |mark: &mut Option<i64>| *mark = mark.map(|offset| offset.max(end));
+        raise(&mut self.high_watermark);
+        if isolation_level == IsolationLevel::ReadCommitted {
+            raise(&mut self.last_stable_offset);
         }
     }
 

@@ -54,6 +54,8 @@ pub(super) struct Log {
     pub(super) start_offset: i64,
     /// Where reading ends although there is more: too few replicas have it.
     pub(super) held_watermark: Option<i64>,
+    /// What the leader says of that, if it looked before the last records came.
+    pub(super) told_watermark: Option<i64>,
     /// Encoded batches with their first and next offsets.
     pub(super) batches: Vec<(i64, i64, Bytes)>,
     /// Offsets of records that the application may see.
@@ -69,6 +71,7 @@ impl Log {
             leader_epoch: 0,
             start_offset: 0,
             held_watermark: None,
+            told_watermark: None,
             batches: Vec::new(),
             visible: Vec::new(),
             aborted: Vec::new(),
@@ -281,13 +284,14 @@ impl World {
                 }
             }
             let known = code.is_ok();
+            let watermark = known.then(|| log.told_watermark.unwrap_or(log.high_watermark()));
             answers.push(PartitionAnswer {
                 partition: name.clone(),
                 error: code,
                 watermarks: Watermarks {
                     log_start_offset: known.then_some(log.start_offset),
-                    high_watermark: known.then_some(log.high_watermark()),
-                    last_stable_offset: known.then_some(log.high_watermark()),
+                    high_watermark: watermark,
+                    last_stable_offset: watermark,
                 },
                 diverging: None,
                 preferred_read_replica: None,

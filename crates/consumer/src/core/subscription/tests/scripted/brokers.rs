@@ -141,6 +141,28 @@ fn a_preferred_replica_that_fails_or_is_not_known_is_not_tried_without_a_pause()
 }
 
 #[test]
+fn records_that_came_while_a_leader_read_are_no_reason_for_a_pause() {
+    for isolation_level in [IsolationLevel::ReadUncommitted, IsolationLevel::ReadCommitted] {
+        let mut growing = log(1, 1);
+        growing.told_watermark = Some(5);
+        let mut world = world_with(SubscriptionConfig { isolation_level, ..config() }, [growing]);
+        seek(&mut world, 0, 0);
+        world.ask();
+        assert!(world.send(1));
+        world.answer(1, |_| None);
+        for turn in 0..5 {
+            world.ask();
+            assert!(world.send(1), "not asked at once in turn {turn}");
+            let Flight { node_id, plan } = world.flights.remove(0);
+            assert_eq!(plan.targets[0].1.fetch_offset, 10);
+            // In a session, nothing is told of partitions without news.
+            let arrival = arrival(100, world.now);
+            world.subscription.handle_fetched(node_id, &plan, Vec::new(), arrival, world.now, UNIT_RANDOM);
+        }
+    }
+}
+
+#[test]
 fn what_cannot_be_read_yet_is_asked_for_with_pauses_and_keeps_nobody_waiting() {
     let mut held = log(1, 3);
     held.held_watermark = Some(10);
