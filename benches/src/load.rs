@@ -42,6 +42,9 @@ impl Load {
         Self { tool: Tool::Java, direction: Direction::Consume },
     ];
 
+    /// What the floor is measured with.
+    pub(crate) const FLOOR: Self = Self { tool: Tool::Milena, direction: Direction::Consume };
+
     /// How often a round does it.
     pub(crate) fn times(self, args: &Args) -> u32 {
         match self.direction {

@@ -28,6 +28,10 @@ struct Args {
     #[arg(long)]
     milena: PathBuf,
 
+    /// A broker that does nothing but send, built for release: `nullbroker` of `benches/peers`.
+    #[arg(long)]
+    floor: PathBuf,
+
     /// What was built, for the report.
     #[arg(long, default_value = "unknown")]
     commit: String,
@@ -61,13 +65,22 @@ struct Args {
     starts: usize,
 }
 
+impl Args {
+    /// Records per second of processor time, of a load that took so much.
+    fn rate(&self, cpu: Duration) -> f64 {
+        self.records as f64 / cpu.as_secs_f64()
+    }
+}
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<()> {
     let args = Args::parse();
     let rest = rest::measure(&args.milena, args.starts).await?;
     println!("{rest}");
     let subjects = [Subject::milena(&args.milena).await?, Subject::kafka().await?];
+    let floor = Subject::floor(&args.floor).await?;
     let mut rows: Vec<Row> = Load::ALL.iter().map(|load| Row::new(*load)).collect();
+    let mut floor_rates = Vec::new();
     for round in 0..args.warmup_rounds + args.rounds {
         for tool in [Tool::Milena, Tool::Java] {
             // Who goes first alternates, too.
@@ -78,7 +91,7 @@ async fn main() -> Result<()> {
                     continue;
                 }
                 for (load, cpu) in costs {
-                    let per_cpu_second = args.records as f64 / cpu.as_secs_f64();
+                    let per_cpu_second = args.rate(cpu);
                     println!(
                         "round {round}: {load} on {}: {per_cpu_second:.0} records per CPU-second",
                         subjects[which].name
@@ -88,12 +101,17 @@ async fn main() -> Result<()> {
                 }
             }
         }
+        let cpu = cost(&args, &floor, Load::FLOOR, &format!("fetch-{}-none", args.size)).await?;
+        if round >= args.warmup_rounds {
+            println!("round {round}: {} on {}: {:.0}", Load::FLOOR, floor.name, args.rate(cpu));
+            floor_rates.push(args.rate(cpu));
+        }
     }
-    let report = Report::new(&args, rest, &subjects, rows);
+    let report = Report::new(&args, rest, &subjects, rows, floor_rates);
     std::fs::write(&args.out, report.markdown())
         .map_err(|error| format!("{}: {error}", args.out.display()))?;
     println!("{}", report.markdown());
-    for subject in subjects {
+    for subject in subjects.into_iter().chain([floor]) {
         subject.stop().await;
     }
     Ok(())
@@ -105,13 +123,18 @@ async fn measure(args: &Args, subject: &Subject, tool: Tool, round: usize) -> Re
     subject.topic(&args.milena, &["create", &topic, "--partitions", "6"]).await?;
     let mut costs = Vec::new();
     for load in Load::ALL.into_iter().filter(|load| load.tool == tool) {
-        let times = load.times(args);
-        let before = proc::cpu_time(subject.pid)?;
-        for _ in 0..times {
-            load.run(args, &subject.bootstrap, &topic).await?;
-        }
-        costs.push((load, proc::cpu_time(subject.pid)?.saturating_sub(before) / times));
+        costs.push((load, cost(args, subject, load, &topic).await?));
     }
     subject.topic(&args.milena, &["delete", &topic]).await?;
     Ok(costs)
+}
+
+/// What the broker uses for a load, done once.
+async fn cost(args: &Args, subject: &Subject, load: Load, topic: &str) -> Result<Duration> {
+    let times = load.times(args);
+    let before = proc::cpu_time(subject.pid)?;
+    for _ in 0..times {
+        load.run(args, &subject.bootstrap, topic).await?;
+    }
+    Ok(proc::cpu_time(subject.pid)?.saturating_sub(before) / times)
 }

@@ -25,6 +25,10 @@ impl Row {
         Self { load, rates: [Vec::new(), Vec::new()] }
     }
 
+    fn kafka(&self) -> f64 {
+        median(&sorted(&self.rates[1]))
+    }
+
     fn markdown(&self) -> String {
         let [milena, kafka] = self.rates.each_ref().map(|rates| median(&sorted(rates)));
         let ratios: Vec<f64> =
@@ -40,7 +44,13 @@ impl Row {
 }
 
 impl Report {
-    pub(crate) fn new(args: &Args, rest: Rest, subjects: &[Subject; 2], rows: Vec<Row>) -> Self {
+    pub(crate) fn new(
+        args: &Args,
+        rest: Rest,
+        subjects: &[Subject; 2],
+        rows: Vec<Row>,
+        floor_rates: Vec<f64>,
+    ) -> Self {
         let mut markdown = String::new();
         let mut line = |text: &str| writeln!(markdown, "{text}").expect("a string takes everything");
         let Args { rounds, warmup_rounds, records, reads, size, starts, .. } = args;
@@ -61,7 +71,16 @@ impl Report {
              the kernel does for a broker's sockets and files. It hardly depends on what else the machine does, as time on the clock would. \
              Milena keeps records in memory and Kafka writes them to the page cache; neither waits for a disk.\n"
         ));
+        let floor = median(&sorted(&floor_rates));
+        let kafka = rows.iter().find(|row| row.load == Load::FLOOR).map_or(f64::NAN, Row::kafka);
         line("The goal is a ratio of 3.\n");
+        line(&format!(
+            "What a broker on these sockets can have at best is what one has that does nothing but send: `nullbroker` of `benches/peers`, \
+             which makes its few batches before it listens and hands them to the kernel again and again, gives {} {floor:.0} records per second of its \
+             processor time, {:.1} times what Kafka gives.\n",
+            Load::FLOOR,
+            floor / kafka
+        ));
         line("## Where\n");
         line(&format!("- Machine: {}; load averages at the end: {}", proc::machine(), proc::load_averages()));
         line(&format!("- Milena: commit {}, release profile; `milena broker`", args.commit));

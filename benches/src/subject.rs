@@ -18,7 +18,7 @@ pub(crate) struct Subject {
 }
 
 enum Process {
-    Milena(Child),
+    Own(Child),
     Kafka(KafkaCluster),
 }
 
@@ -26,7 +26,14 @@ impl Subject {
     pub(crate) async fn milena(program: &Path) -> Result<Self> {
         let (process, bootstrap) = start(program, 1).await?;
         let pid = process.id().ok_or("milena broker has ended")?;
-        Ok(Self { name: "Milena", bootstrap, pid, process: Process::Milena(process) })
+        Ok(Self { name: "Milena", bootstrap, pid, process: Process::Own(process) })
+    }
+
+    /// What does nothing but send.
+    pub(crate) async fn floor(program: &Path) -> Result<Self> {
+        let (process, bootstrap) = listening(Command::new(program)).await?;
+        let pid = process.id().ok_or("the floor has ended")?;
+        Ok(Self { name: "the floor", bootstrap, pid, process: Process::Own(process) })
     }
 
     pub(crate) async fn kafka() -> Result<Self> {
@@ -46,7 +53,7 @@ impl Subject {
     pub(crate) async fn stop(self) {
         match self.process {
             // Killed when it is dropped.
-            Process::Milena(process) => drop(process),
+            Process::Own(process) => drop(process),
             Process::Kafka(cluster) => cluster.stop().await,
         }
     }
@@ -55,12 +62,18 @@ impl Subject {
 /// `milena broker` with so many nodes, and its address as soon as it says it.
 pub(crate) async fn start(program: &Path, nodes: usize) -> Result<(Child, String)> {
     let mut command = Command::new(program);
-    command.args(["broker", "--listen", "0", "--nodes", &nodes.to_string()]).kill_on_drop(true);
-    let mut process = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+    command.args(["broker", "--listen", "0", "--nodes", &nodes.to_string()]);
+    listening(command).await
+}
+
+/// Starts a broker that says where it listens on its first line.
+async fn listening(mut command: Command) -> Result<(Child, String)> {
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
+    let mut process = command.spawn()?;
     let stdout = process.stdout.take().expect("stdout is piped");
     let line = BufReader::new(stdout).lines().next_line().await?;
     let bootstrap = line.as_deref().and_then(|line| line.strip_prefix("bootstrap="));
-    Ok((process, bootstrap.ok_or("milena broker does not say where it listens")?.to_owned()))
+    Ok((process, bootstrap.ok_or_else(|| format!("{command:?} does not say where it listens"))?.to_owned()))
 }
 
 /// What a program writes to standard output; it has to succeed.

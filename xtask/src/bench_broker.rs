@@ -4,6 +4,7 @@
 //! does nothing else.
 
 use std::error::Error;
+use std::path::Path;
 
 use crate::{process, sim, workspace};
 
@@ -15,9 +16,17 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Box<dyn Error>> {
 
     let metadata = workspace::metadata(&root, &["--no-deps"])?;
     let target = metadata["target_directory"].as_str().ok_or("cargo metadata names no target directory")?;
+    let peers = Path::new(target).join("peers");
+    let mut floor = workspace::cargo();
+    floor
+        .args(["build", "--quiet", "--locked", "--release", "--package", "nullbroker", "--target-dir"])
+        .arg(&peers);
+    process::run(floor.current_dir(root.join("benches/peers")))?;
+
     let mut bench = workspace::cargo();
     bench.args(["run", "--quiet", "--locked", "--package", "milena-benches", "--"]);
     bench.args(["--milena", &format!("{target}/release/milena"), "--commit", &sim::commit()?]);
+    bench.arg("--floor").arg(peers.join("release/nullbroker"));
     bench.args(["--out", "docs/broker-figures.md"]).args(arguments).current_dir(&root);
     process::run(&mut bench)
 }
