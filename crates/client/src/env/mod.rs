@@ -83,6 +83,14 @@ impl Env {
         self.sleep_until(self.deadline_after(duration)).await;
     }
 
+    /// Lets everyone else who is ready to run go first.
+    ///
+    /// # Cancel safety
+    /// Dropping the future has no effect.
+    pub async fn yield_now(&self) {
+        tokio::task::yield_now().await;
+    }
+
     /// A re-armable timer for poll functions.
     pub fn timer(&self) -> Timer {
         Timer { sleep: None }

@@ -9,7 +9,8 @@
 //!      └── back-off ◀── connection broken, answer of no use
 //! ```
 //!
-//! The answer's batches are not decoded here: their headers tell where the log goes on, and the next fetch is sent at once.
+//! The answer's batches are not decoded here: their headers tell where the log goes on, and the next fetch is sent at once. Only
+//! a short answer goes to the application first: it is decoded sooner than a request is sent.
 //!
 //! A broker works on one request of a connection after the other, and holds an answer back while there are no records. A partition
 //! that is to be fetched meanwhile (after a seek, a resume, another assignment) would wait for that. It takes a detour: a second
@@ -38,6 +39,9 @@ use crate::core::{Arrival, FetchDecision, FetchId, FetchPlan, LoopId, PartitionA
 use crate::panics;
 use crate::pool::{FrameLease, FrameReturn, occupied_bytes};
 use crate::shared::{LoopBell, Shared};
+
+/// An answer of up to so many bytes is short: an application that keeps up with the log gets many of them.
+const SHORT_ANSWER_BYTES: usize = 16 * 1024;
 
 /// How long a consumer that is being closed waits for a broker to forget its session.
 const SESSION_CLOSE_GRACE: Duration = Duration::from_millis(100);
@@ -188,8 +192,13 @@ impl FetchLoop {
                     self.in_flight = Some(plan.fetch_id);
                     self.send(connection, plan)?;
                     let Some((response, first_byte_at)) = self.receive(connection).await? else { continue };
+                    let is_short = response.frame.len() <= SHORT_ANSWER_BYTES;
                     self.handle(connection, response, first_byte_at).await?;
                     self.in_flight = None;
+                    if is_short {
+                        // The application, which has read all that there was, need not wait until the next request is sent.
+                        self.env.yield_now().await;
+                    }
                 }
                 FetchDecision::Wait(until) => {
                     let unused_until =

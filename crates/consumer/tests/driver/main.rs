@@ -5,6 +5,7 @@ mod detours;
 mod distance;
 mod errors;
 mod faults;
+mod hand_over;
 mod metrics;
 mod offsets;
 mod old_brokers;
