@@ -11,4 +11,5 @@ mod offsets;
 mod old_brokers;
 mod panics;
 mod reading;
+mod slow;
 mod support;

@@ -5,6 +5,7 @@ mod acks;
 mod allocations;
 mod backpressure;
 mod delivery;
+mod distance;
 mod failures;
 mod identity;
 mod isolation;
