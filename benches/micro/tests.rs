@@ -39,7 +39,7 @@ fn batches_are_full_and_every_step_runs() {
         let record_bytes_max = corpus.size + if corpus.with_headers { 170 } else { 30 };
         let cases = case::all(corpus);
         let steps: BTreeSet<_> = cases.iter().map(|case| case.step.clone()).collect();
-        assert_eq!(steps.len(), cases.len(), "{steps:?}");
+        assert_eq!((steps.len(), cases.len()), (15, 15), "{steps:?}");
         for mut case in cases {
             assert!(case.records * record_bytes_max > 60_000, "{} records", case.records);
             callgrind::run_once(&mut *case.work);

@@ -8,8 +8,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use milena_broker::{Cluster, Dialer, TopicSpec};
+use milena_client::Address;
 use milena_client::env::{Connecting, Connector, Stream};
-use milena_client::{Address, Client, ClientConfig, Env};
 use milena_consumer::Consumer;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
@@ -79,44 +79,33 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Counted<S> {
 async fn reader(world: &World) -> (Consumer, Arc<AtomicU64>) {
     let fetches = Arc::<AtomicU64>::default();
     let connector = Counting { dialer: world.cluster.dialer(), fetches: fetches.clone() };
-    let env = Env::builder().connector(connector).seed(1).build();
-    let config = ClientConfig::new(Address::parse_list(&world.cluster.bootstrap()).expect("it is a list"));
-    let client = Client::connect(config, env).await.expect("it connects");
-    let mut consumer = Consumer::new(client, strict()).expect("the configuration is valid");
-    consumer.assign([tp("t", 0)]);
-    consumer.seek_to_beginning(&consumer.assignment()).expect("it is assigned");
+    let client = client_over(connector, &world.cluster, |_| {}).await;
+    let mut consumer = consumer_of(&client, strict(), &[tp("t", 0)]);
     let nothing = consumer.poll(Duration::from_millis(200), 1).await.expect("no error");
     assert!(nothing.is_empty());
     (consumer, fetches)
 }
 
-async fn world() -> World {
-    World::start(Cluster::builder().topic(TopicSpec::new("t"))).await
-}
-
-#[tokio::test(start_paused = true)]
-async fn who_keeps_up_with_the_log_has_a_record_before_the_next_fetch_is_sent() {
-    let mut world = world().await;
+/// Has a consumer at the log's end read answers of so many records, and checks how many fetches it has sent when it is handed one.
+async fn check(records: u64, sent_by_then: u64) {
+    let mut world = World::start(Cluster::builder().topic(TopicSpec::new("t"))).await;
     let (mut consumer, fetches) = reader(&world).await;
     for _ in 0..20 {
         let sent = fetches.load(Ordering::Relaxed);
-        world.produce(&tp("t", 0), 1).await;
-        let batch = patiently(consumer.next()).await.unwrap().unwrap();
-        assert_eq!((batch.len(), fetches.load(Ordering::Relaxed)), (1, sent));
+        world.produce(&tp("t", 0), records).await;
+        let batch = patiently(consumer.next()).await.expect("no error").expect("it is not closed");
+        assert_eq!((batch.len() as u64, fetches.load(Ordering::Relaxed)), (records, sent + sent_by_then));
         patiently(world.client.env().sleep(Duration::from_millis(1))).await;
         assert_eq!(fetches.load(Ordering::Relaxed), sent + 1, "then it is sent at once");
     }
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_keeps_up_with_the_log_has_a_record_before_the_next_fetch_is_sent() {
+    check(1, 0).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn while_a_long_answer_is_read_the_next_fetch_is_on_its_way() {
-    let mut world = world().await;
-    let (mut consumer, fetches) = reader(&world).await;
-    for _ in 0..20 {
-        let sent = fetches.load(Ordering::Relaxed);
-        world.produce(&tp("t", 0), 3_000).await;
-        let batch = patiently(consumer.next()).await.unwrap().unwrap();
-        assert_eq!((batch.len(), fetches.load(Ordering::Relaxed)), (3_000, sent + 1));
-        patiently(world.client.env().sleep(Duration::from_millis(1))).await;
-    }
+    check(3_000, 1).await;
 }

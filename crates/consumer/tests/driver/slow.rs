@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use milena_broker::{ApiKey, Cluster, TopicSpec};
 use milena_client::metrics::{Observer, RecordsFetched};
-use milena_consumer::Consumer;
 
 use crate::support::*;
 
@@ -29,9 +28,8 @@ async fn read_beside(others: &[i32]) -> (u64, Duration) {
     let fetched = Arc::new(AtomicU64::new(0));
     let counted = fetched.clone();
     let client = client(&world.cluster, |config| config.observer = Some(Arc::new(Answers(counted)))).await;
-    let mut consumer = Consumer::new(client, config).expect("the configuration is valid");
-    consumer.assign([0].iter().chain(others).map(|partition| tp("t", *partition)));
-    consumer.seek_to_beginning(&consumer.assignment()).expect("it is assigned");
+    let partitions: Vec<_> = [0].iter().chain(others).map(|partition| tp("t", *partition)).collect();
+    let mut consumer = consumer_of(&client, config, &partitions);
     let env = world.client.env();
     let began_at = env.now();
     Seen::default().read(&mut consumer, BATCHES * 1_000).await;
@@ -93,13 +91,8 @@ async fn a_hundred_slow_consumers_hold_what_they_may_and_ask_for_no_more() {
     let mut config = strict();
     config.max_partition_fetch_bytes = 40_000;
     config.prefetch_bytes = PREFETCH_BYTES;
-    let mut consumers = Vec::new();
-    for _ in 0..CONSUMERS {
-        let mut consumer = Consumer::new(client.clone(), config.clone()).expect("the configuration is valid");
-        consumer.assign([tp("t", 0)]);
-        consumer.seek_to_beginning(&consumer.assignment()).expect("it is assigned");
-        consumers.push(consumer);
-    }
+    let consumer = || consumer_of(&client, config.clone(), &[tp("t", 0)]);
+    let mut consumers: Vec<_> = std::iter::repeat_with(consumer).take(CONSUMERS).collect();
     let mut handed_over = 0;
     for _ in 0..SECONDS {
         world.client.env().sleep(Duration::from_secs(1)).await;

@@ -98,11 +98,20 @@ impl World {
         config: ConsumerConfig,
         partitions: impl IntoIterator<Item = &'a TopicPartition>,
     ) -> Consumer {
-        let mut consumer = Consumer::new(self.client.clone(), config).expect("the configuration is valid");
-        consumer.assign(partitions.into_iter().cloned());
-        consumer.seek_to_beginning(&consumer.assignment()).expect("it is assigned");
-        consumer
+        consumer_of(&self.client, config, partitions)
     }
+}
+
+/// A consumer of this client that has `partitions` assigned and reads them from the beginning.
+pub(crate) fn consumer_of<'a>(
+    client: &Client,
+    config: ConsumerConfig,
+    partitions: impl IntoIterator<Item = &'a TopicPartition>,
+) -> Consumer {
+    let mut consumer = Consumer::new(client.clone(), config).expect("the configuration is valid");
+    consumer.assign(partitions.into_iter().cloned());
+    consumer.seek_to_beginning(&consumer.assignment()).expect("it is assigned");
+    consumer
 }
 
 /// Sends a batch to the partition's leader, whatever faults there are for clients that are not told apart by their id.
@@ -130,7 +139,16 @@ async fn append(cluster: &Cluster, client: &Client, partition: &TopicPartition, 
 
 /// Another client of the same cluster.
 pub(crate) async fn client(cluster: &Cluster, change: impl FnOnce(&mut ClientConfig)) -> Client {
-    let env = Env::builder().connector(InMemory(cluster.dialer())).seed(1).build();
+    client_over(InMemory(cluster.dialer()), cluster, change).await
+}
+
+/// Another client of the same cluster, over connections of the test's own.
+pub(crate) async fn client_over(
+    connector: impl Connector + 'static,
+    cluster: &Cluster,
+    change: impl FnOnce(&mut ClientConfig),
+) -> Client {
+    let env = Env::builder().connector(connector).seed(1).build();
     let mut config = ClientConfig::new(Address::parse_list(&cluster.bootstrap()).expect("it is a list"));
     change(&mut config);
     Client::connect(config, env).await.expect("it connects")
