@@ -6,7 +6,7 @@
 use std::error::Error;
 use std::path::Path;
 
-use crate::{process, sim, workspace};
+use crate::{peers, process, sim, workspace};
 
 pub(crate) fn run(arguments: &[String]) -> Result<(), Box<dyn Error>> {
     let root = workspace::root();
@@ -16,17 +16,12 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), Box<dyn Error>> {
 
     let metadata = workspace::metadata(&root, &["--no-deps"])?;
     let target = metadata["target_directory"].as_str().ok_or("cargo metadata names no target directory")?;
-    let peers = Path::new(target).join("peers");
-    let mut floor = workspace::cargo();
-    floor
-        .args(["build", "--quiet", "--locked", "--release", "--package", "nullbroker", "--target-dir"])
-        .arg(&peers);
-    process::run(floor.current_dir(root.join("benches/peers")))?;
+    let floor = peers::build(&root, &Path::new(target).join("peers"), "nullbroker")?;
 
     let mut bench = workspace::cargo();
     bench.args(["run", "--quiet", "--locked", "--package", "milena-benches", "--"]);
     bench.args(["--milena", &format!("{target}/release/milena"), "--commit", &sim::commit()?]);
-    bench.arg("--floor").arg(peers.join("release/nullbroker"));
+    bench.arg("--floor").arg(floor);
     bench.args(["--out", "docs/broker-figures.md"]).args(arguments).current_dir(&root);
     process::run(&mut bench)
 }

@@ -8,6 +8,7 @@ mod codegen;
 mod deny;
 mod features;
 mod no_c;
+mod peers;
 mod process;
 mod sim;
 mod test;

@@ -8,6 +8,7 @@ use milena_testcontainers::{Java, KafkaVersion};
 
 use super::options::Options;
 use super::{Result, process, workspace};
+use crate::peers;
 
 /// Everyone that is measured, in the order in which tables show them.
 pub(super) const NAMES: [&str; 8] =
@@ -64,7 +65,7 @@ impl Programs {
 pub(super) fn build(root: &Path, options: &Options) -> Result<Programs> {
     let metadata = workspace::metadata(root, &["--no-deps"])?;
     let target = metadata["target_directory"].as_str().ok_or("cargo metadata names no target directory")?;
-    let peers = root.join("benches/peers");
+    let folder = root.join("benches/peers");
     let out = Path::new(target).join("peers");
 
     let mut build = workspace::cargo();
@@ -73,20 +74,20 @@ pub(super) fn build(root: &Path, options: &Options) -> Result<Programs> {
     let mut programs = Programs {
         clients: Vec::new(),
         milena: format!("{target}/release/milena"),
-        nullbroker: rust(&peers, &out, "nullbroker")?,
+        nullbroker: rust(root, &out, "nullbroker")?,
         not_built: Vec::new(),
     };
     if options.wants(OURS) {
         programs.add(OURS, Ok(vec![programs.milena.clone(), "bench".to_owned()]));
     }
     if options.wants(REFERENCE) {
-        programs.add(REFERENCE, go(&peers, &out));
+        programs.add(REFERENCE, go(&folder, &out));
     }
     if options.wants("java") {
-        programs.add("java", java(&peers, &out));
+        programs.add("java", java(&folder, &out));
     }
     for (client, package) in RUST.into_iter().filter(|(client, _)| options.wants(client)) {
-        programs.add(client, rust(&peers, &out, package).map(|program| vec![program]));
+        programs.add(client, rust(root, &out, package).map(|program| vec![program]));
     }
     for (name, command) in options.peers.iter().filter(|(name, _)| options.wants(name)) {
         programs.add(name, Ok(command.clone()));
@@ -94,11 +95,8 @@ pub(super) fn build(root: &Path, options: &Options) -> Result<Programs> {
     Ok(programs)
 }
 
-fn rust(peers: &Path, out: &Path, package: &str) -> Result<String> {
-    let mut build = workspace::cargo();
-    build.args(["build", "--quiet", "--locked", "--release", "--package", package, "--target-dir"]).arg(out);
-    process::run(build.current_dir(peers))?;
-    Ok(out.join("release").join(package).display().to_string())
+fn rust(root: &Path, out: &Path, package: &str) -> Result<String> {
+    Ok(peers::build(root, out, package)?.display().to_string())
 }
 
 fn go(peers: &Path, out: &Path) -> Result<Vec<String>> {
