@@ -45,7 +45,7 @@ impl Corpus {
     }
 
     fn new(size: usize, with_headers: bool) -> Self {
-        let mut corpus = Self { events: pool(size), size, with_headers };
+        let mut corpus = Self { events: pool(size, with_headers), size, with_headers };
         let fitting = corpus.fill(BytesMut::new()).record_count();
         corpus.events.truncate(fitting as usize);
         corpus

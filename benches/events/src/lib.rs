@@ -24,13 +24,22 @@ pub struct Event {
     pub key: String,
     /// As long as was asked for.
     pub value: String,
-    /// Names and values: five, unless [`without_headers`](Event::without_headers) has dropped them.
+    /// Names and values: five, or none in a [`pool`] without headers.
     pub headers: Vec<(&'static str, String)>,
 }
 
-/// All events, with values of `size` bytes.
-pub fn pool(size: usize) -> Vec<Event> {
-    (0..COUNT as u64).map(|index| Event::new(index, size)).collect()
+/// All events, with values of `size` bytes. With headers only if they are sent: they take more memory than small values.
+pub fn pool(size: usize, with_headers: bool) -> Vec<Event> {
+    pool_of(COUNT, size, with_headers)
+}
+
+/// The first `count` events of [`pool`].
+pub fn pool_of(count: usize, size: usize, with_headers: bool) -> Vec<Event> {
+    let event = |index| match with_headers {
+        true => Event::new(index, size),
+        false => Event::new(index, size).without_headers(),
+    };
+    (0..count as u64).map(event).collect()
 }
 
 impl Event {
@@ -51,8 +60,7 @@ impl Event {
         Self { key, value, headers }
     }
 
-    /// The same event, with less memory: for records that are sent without headers.
-    pub fn without_headers(self) -> Self {
+    fn without_headers(self) -> Self {
         Self { headers: Vec::new(), ..self }
     }
 
@@ -107,7 +115,7 @@ mod tests {
         let add = |hash: u64, text: &str| {
             text.bytes().fold(hash, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
         };
-        pool(size).iter().fold(0xcbf2_9ce4_8422_2325, |hash, event| {
+        pool(size, true).iter().fold(0xcbf2_9ce4_8422_2325, |hash, event| {
             let hash = add(add(hash, &event.key), &event.value);
             event.headers.iter().fold(hash, |hash, (name, value)| add(add(hash, name), value))
         })

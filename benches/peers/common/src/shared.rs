@@ -17,6 +17,6 @@ impl From<Event> for SharedEvent {
 }
 
 /// As [`pool`].
-pub fn shared_pool(size: usize) -> Vec<SharedEvent> {
-    pool(size).into_iter().map(SharedEvent::from).collect()
+pub fn shared_pool(size: usize, with_headers: bool) -> Vec<SharedEvent> {
+    pool(size, with_headers).into_iter().map(SharedEvent::from).collect()
 }

@@ -33,7 +33,7 @@ struct Floor<'a> {
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let pool = pool(args.size);
+    let pool = pool(args.size, args.headers);
     let compression: Compression = args.compression.parse()?;
     let partitions = args.partitions as usize;
     let mut floor = Floor {
@@ -65,9 +65,8 @@ impl Floor<'_> {
             }
             let event = &pool[number % pool.len()];
             let partition = KeyHash::Murmur2.partition(event.key.as_bytes(), self.args.partitions) as usize;
-            let headers = headers(event);
-            let headers = if self.args.headers { &headers[..] } else { &[] };
-            let record = parts(event, timestamp, headers);
+            let headers = self.args.headers.then(|| headers(event));
+            let record = parts(event, timestamp, headers.as_ref().map_or(&[], |headers| headers));
             if self.open[partition].try_append(&record).is_err() {
                 self.seal(partition)?;
                 self.open[partition].try_append(&record)?;
@@ -140,6 +139,7 @@ fn buffer(args: &Args) -> BytesMut {
     BytesMut::with_capacity(args.batch_bytes)
 }
 
+/// Those of an event from a pool that has them.
 pub(crate) fn headers(event: &Event) -> [HeaderRef<'_>; 5] {
     std::array::from_fn(|index| {
         let (key, value) = &event.headers[index];

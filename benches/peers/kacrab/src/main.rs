@@ -28,11 +28,8 @@ fn main() -> Result<()> {
     peer_common::run::<Kacrab>()
 }
 
-fn record(args: &Args, topic: &Arc<str>, event: &SharedEvent) -> ProducerRecord {
+fn record(topic: &Arc<str>, event: &SharedEvent) -> ProducerRecord {
     let record = ProducerRecord::unassigned(topic.clone()).key(event.key.clone()).value(event.value.clone());
-    if !args.headers {
-        return record;
-    }
     event.headers.iter().fold(record, |record, (name, value)| {
         record.header(Bytes::from_static(name.as_bytes()), value.clone())
     })
@@ -71,7 +68,7 @@ fn owned<const N: usize>(properties: [(&str, String); N]) -> Vec<(String, String
 
 impl Peer for Kacrab {
     async fn produce(args: &Args) -> Result<()> {
-        let (pool, topic) = (shared_pool(args.size), Arc::from(args.topic.as_str()));
+        let (pool, topic) = (shared_pool(args.size, args.headers), Arc::from(args.topic.as_str()));
         let producer = producer(args).await?;
         // Before the metadata are there, `send` goes through a queue without bounds.
         producer.partitions_for(&args.topic).await?;
@@ -88,7 +85,7 @@ impl Peer for Kacrab {
             {
                 first.await?;
             }
-            pending.push_back(producer.send(record(args, &topic, &pool[number % pool.len()]))?);
+            pending.push_back(producer.send(record(&topic, &pool[number % pool.len()]))?);
         }
         settle(&mut pending).await?;
         meter.report(CLIENT, args, args.records, args.bytes_of(args.records), Latencies::default());
@@ -105,11 +102,11 @@ impl Peer for Kacrab {
     }
 
     async fn latency(args: &Args) -> Result<()> {
-        let (pool, topic) = (shared_pool(args.size), Arc::from(args.topic.as_str()));
+        let (pool, topic) = (shared_pool(args.size, args.headers), Arc::from(args.topic.as_str()));
         let mut clock = OneByOne::start(args);
         let producer = producer(args).await?;
         while let Some(number) = clock.next() {
-            producer.send(record(args, &topic, &pool[number % pool.len()]))?.await?;
+            producer.send(record(&topic, &pool[number % pool.len()]))?.await?;
             clock.acknowledged();
         }
         clock.report(CLIENT);
@@ -123,11 +120,11 @@ impl Peer for Kacrab {
         while settling.elapsed() < SETTLING {
             consumer.poll(Duration::from_millis(50)).await?;
         }
-        let (pool, topic) = (shared_pool(args.size), Arc::from(args.topic.as_str()));
+        let (pool, topic) = (shared_pool(args.size, args.headers), Arc::from(args.topic.as_str()));
         let pace = Pace::start(args);
         let sending = async {
             for number in pace.numbers() {
-                let record = record(args, &topic, &pool[number % pool.len()]);
+                let record = record(&topic, &pool[number % pool.len()]);
                 // Nobody waits for the acknowledgement: the record itself is waited for.
                 drop(producer.send(record.key(pace.key_when_due(number).await))?);
             }

@@ -25,9 +25,6 @@ fn main() -> Result<()> {
 fn record(args: &Args, pool: &[SharedEvent], number: usize) -> Record {
     let event = &pool[number % pool.len()];
     let record = Record::new(args.topic.as_str(), event.value.clone()).key(event.key.clone());
-    if !args.headers {
-        return record;
-    }
     event.headers.iter().fold(record, |record, (name, value)| record.header(*name, value.clone()))
 }
 
@@ -56,7 +53,7 @@ async fn consumer(args: &Args, kafka: &Kafka, reset: AutoOffsetReset) -> Result<
 
 impl Peer for Krafka {
     async fn produce(args: &Args) -> Result<()> {
-        let pool = shared_pool(args.size);
+        let pool = shared_pool(args.size, args.headers);
         let kafka = connect(args).await?;
         let producer = producer(args, &kafka).await?;
         let mut pending = VecDeque::<DeliveryHandle>::with_capacity(PENDING_MAX);
@@ -89,7 +86,7 @@ impl Peer for Krafka {
     }
 
     async fn latency(args: &Args) -> Result<()> {
-        let pool = shared_pool(args.size);
+        let pool = shared_pool(args.size, args.headers);
         let mut clock = OneByOne::start(args);
         let kafka = connect(args).await?;
         let producer = producer(args, &kafka).await?;
@@ -110,7 +107,7 @@ impl Peer for Krafka {
         while settling.elapsed() < SETTLING {
             consumer.poll(Duration::from_millis(50)).await?;
         }
-        let pool = shared_pool(args.size);
+        let pool = shared_pool(args.size, args.headers);
         let pace = Pace::start(args);
         let sending = async {
             for number in pace.numbers() {

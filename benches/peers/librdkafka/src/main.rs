@@ -90,7 +90,7 @@ fn headers(event: &Event) -> OwnedHeaders {
 
 impl Peer for Librdkafka {
     async fn produce(args: &Args) -> Result<()> {
-        let pool = pool(args.size);
+        let pool = pool(args.size, args.headers);
         let producer: BaseProducer<Counts> = producer(args).create_with_context(Counts::default())?;
         send(args, &pool, &producer, 0, args.warmup)?;
         let meter = Meter::start();
@@ -109,7 +109,7 @@ impl Peer for Librdkafka {
     }
 
     async fn latency(args: &Args) -> Result<()> {
-        let pool = pool(args.size);
+        let pool = pool(args.size, args.headers);
         let mut clock = OneByOne::start(args);
         let producer: FutureProducer = producer(args).create()?;
         while let Some(number) = clock.next() {
@@ -129,7 +129,7 @@ impl Peer for Librdkafka {
         while settling.elapsed() < SETTLING {
             consumer.poll(Duration::from_millis(50)).transpose()?;
         }
-        let pool = pool(args.size);
+        let pool = pool(args.size, args.headers);
         let pace = Pace::start(args);
         let mut arrivals = Arrivals::start(args, pace);
         // Both halves block.

@@ -28,10 +28,10 @@ impl Canned {
         }
         let size = parts.next()?.parse().ok()?;
         let compression: Compression = parts.next()?.parse().ok()?;
-        Some(Self::new(&pool(size), Codec::new(compression), parts.next() == Some("headers")))
+        Some(Self::new(&pool(size, parts.next() == Some("headers")), Codec::new(compression)))
     }
 
-    fn new(events: &[Event], codec: Codec, with_headers: bool) -> Self {
+    fn new(events: &[Event], codec: Codec) -> Self {
         let mut events = events.iter().cycle();
         let mut scratch = Scratch::new();
         let mut canned = Self { records_per_batch: i64::MAX, batches: Vec::new() };
@@ -40,7 +40,7 @@ impl Canned {
             let mut builder = BatchBuilder::new(BytesMut::with_capacity(BATCH_BYTES), BATCH_BYTES);
             while i64::from(builder.record_count()) < canned.records_per_batch {
                 let event = events.next().expect("a cycle has no end");
-                if !append(&mut builder, event, with_headers) {
+                if !append(&mut builder, event) {
                     break;
                 }
             }
@@ -70,9 +70,9 @@ impl Canned {
 }
 
 /// Whether it fitted.
-fn append(builder: &mut BatchBuilder, event: &Event, with_headers: bool) -> bool {
+fn append(builder: &mut BatchBuilder, event: &Event) -> bool {
     let headers = event.headers.iter().map(|(key, value)| HeaderRef { key, value: Some(value.as_bytes()) });
-    let headers: Vec<_> = headers.filter(|_| with_headers).collect();
+    let headers: Vec<_> = headers.collect();
     let parts = RecordParts {
         timestamp: TIME_BEGIN_MS + i64::from(builder.record_count()) / RECORDS_PER_MS,
         key: Some(event.key.as_bytes()),

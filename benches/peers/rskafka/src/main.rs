@@ -27,8 +27,8 @@ fn main() -> Result<()> {
     peer_common::run::<Rskafka>()
 }
 
-fn record(args: &Args, event: &Event) -> Record {
-    let headers = event.headers.iter().filter(|_| args.headers);
+fn record(event: &Event) -> Record {
+    let headers = event.headers.iter();
     Record {
         key: Some(event.key.clone().into_bytes()),
         value: Some(event.value.clone().into_bytes()),
@@ -66,7 +66,7 @@ fn records(partitions: &[Arc<PartitionClient>], from: StartOffset) -> SelectAll<
 
 impl Peer for Rskafka {
     async fn produce(args: &Args) -> Result<()> {
-        let pool = pool(args.size);
+        let pool = pool(args.size, args.headers);
         let partitions = partitions(args, args.partitions).await?;
         send(args, &pool, &partitions, args.warmup).await?;
         let meter = Meter::start();
@@ -86,12 +86,12 @@ impl Peer for Rskafka {
     }
 
     async fn latency(args: &Args) -> Result<()> {
-        let pool = pool(args.size);
+        let pool = pool(args.size, args.headers);
         let count = if args.operation == Operation::First { 1 } else { args.partitions };
         let mut clock = OneByOne::start(args);
         let partitions = partitions(args, count).await?;
         while let Some(number) = clock.next() {
-            let record = record(args, &pool[number % pool.len()]);
+            let record = record(&pool[number % pool.len()]);
             partitions[number % partitions.len()].produce(vec![record], compression(args)?).await?;
             clock.acknowledged();
         }
@@ -100,7 +100,7 @@ impl Peer for Rskafka {
     }
 
     async fn end_to_end(args: &Args) -> Result<()> {
-        let pool = pool(args.size);
+        let pool = pool(args.size, args.headers);
         let receivers = partitions(args, args.partitions).await?;
         let senders = partitions(args, args.partitions).await?;
         let mut records = records(&receivers, StartOffset::Latest);
@@ -141,15 +141,14 @@ async fn send(
     partitions: &[Arc<PartitionClient>],
     wanted: usize,
 ) -> Result<usize> {
-    let headers = pool[0].headers.iter().map(|(name, value)| name.len() + value.len() + 2);
-    let headers_len = if args.headers { headers.sum() } else { 0 };
+    let headers_len: usize = pool[0].headers.iter().map(|(name, value)| name.len() + value.len() + 2).sum();
     let record_len = RECORD_OVERHEAD + pool[0].key.len() + args.size + headers_len;
     let batch_len = (args.batch_bytes / record_len).max(1);
     let mut pending = FuturesUnordered::new();
     let mut sent = 0;
     while sent < wanted {
         let batch: Vec<Record> =
-            (sent..sent + batch_len).map(|number| record(args, &pool[number % pool.len()])).collect();
+            (sent..sent + batch_len).map(|number| record(&pool[number % pool.len()])).collect();
         let partition = Arc::clone(&partitions[sent / batch_len % partitions.len()]);
         let compression = compression(args)?;
         pending.push(tokio::spawn(async move { partition.produce(batch, compression).await.map(drop) }));

@@ -2,7 +2,7 @@
 //! compared. Pure.
 
 use milena::HeaderRef;
-use milena_bench_events::{COUNT, Event};
+use milena_bench_events::{COUNT, Event, pool_of};
 
 /// The headers of an event's record, from a pool that has them.
 pub(super) fn headers(event: &Event) -> [HeaderRef<'_>; 5] {
@@ -22,14 +22,9 @@ pub(super) fn record_bytes(size: usize, with_headers: bool) -> usize {
 /// What the pool may take: fewer events are made if values are very large.
 const POOL_BYTES_MAX: usize = 256 << 20;
 
-/// The events, with values of `size` bytes, and headers if they are sent: they take more memory than small values.
+/// The events, with values of `size` bytes, and headers if they are sent.
 pub(super) fn pool(size: usize, with_headers: bool) -> Vec<Event> {
-    let count = COUNT.min(POOL_BYTES_MAX / size.max(1)).max(1);
-    let event = |index| match with_headers {
-        true => Event::new(index, size),
-        false => Event::new(index, size).without_headers(),
-    };
-    (0..count as u64).map(event).collect()
+    pool_of(COUNT.min(POOL_BYTES_MAX / size.max(1)).max(1), size, with_headers)
 }
 
 #[cfg(test)]
