@@ -197,12 +197,12 @@ impl Drop for Waiter<'_> {
     }
 }
 
-/// Bytes of sealed batches that wait for their senders.
+/// What sealed batches that wait for their senders hold: the memory that they were built in, compressed or not.
 ///
 /// A tight loop of sends on one thread would never let the senders run; so a send yields once while this is crowded.
 pub(crate) struct Backlog {
-    unsent_bytes: AtomicUsize,
-    /// Two requests per broker.
+    held_bytes: AtomicUsize,
+    /// A request per broker.
     crowded_bytes: AtomicUsize,
     request_bytes_max: usize,
 }
@@ -210,25 +210,25 @@ pub(crate) struct Backlog {
 impl Backlog {
     pub(crate) fn new(request_bytes_max: usize) -> Self {
         let backlog =
-            Self { unsent_bytes: AtomicUsize::new(0), crowded_bytes: AtomicUsize::new(0), request_bytes_max };
+            Self { held_bytes: AtomicUsize::new(0), crowded_bytes: AtomicUsize::new(0), request_bytes_max };
         backlog.set_senders(1);
         backlog
     }
 
     pub(crate) fn set_senders(&self, senders: usize) {
-        self.crowded_bytes.store(2 * senders * self.request_bytes_max, Ordering::Relaxed);
+        self.crowded_bytes.store(senders * self.request_bytes_max, Ordering::Relaxed);
     }
 
     pub(crate) fn add(&self, bytes: usize) {
-        self.unsent_bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.held_bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
     pub(crate) fn remove(&self, bytes: usize) {
-        self.unsent_bytes.fetch_sub(bytes, Ordering::Relaxed);
+        self.held_bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 
     pub(crate) fn is_crowded(&self) -> bool {
-        self.unsent_bytes.load(Ordering::Relaxed) > self.crowded_bytes.load(Ordering::Relaxed)
+        self.held_bytes.load(Ordering::Relaxed) > self.crowded_bytes.load(Ordering::Relaxed)
     }
 }
 

@@ -205,7 +205,7 @@ impl Shared {
         now: Instant,
     ) -> Leaving {
         if batch.attempts() == 0 {
-            self.backlog.remove(batch.sealed.encoded_len());
+            self.backlog.remove(batch.payload.reservation.bytes());
         }
         let possibly_written = batch.is_possibly_written();
         let failure = BatchFailure { kind, possibly_written, blamed: Vec::new() };

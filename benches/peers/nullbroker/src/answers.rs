@@ -24,7 +24,8 @@ use milena_protocol::{
 };
 
 use crate::canned::END_OFFSET;
-use crate::{Broker, PARTITIONS, Result};
+use crate::topics::partition_count;
+use crate::{Broker, Result};
 
 /// What is answered.
 const OFFERED: [ApiKey; 8] = [
@@ -110,8 +111,8 @@ fn metadata(broker: &Broker, request: &MetadataRequest) -> MetadataResponse {
     };
     let topic = |name: ByteStr| MetadataResponseTopic {
         topic_id: broker.topics.id(&name),
+        partitions: (0..partition_count(&name)).map(partition).collect(),
         name: Some(name),
-        partitions: (0..PARTITIONS).map(partition).collect(),
         ..Default::default()
     };
     let names = match &request.topics {

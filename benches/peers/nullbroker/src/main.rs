@@ -1,6 +1,6 @@
 //! `nullbroker`: a broker that costs next to nothing, so that clients are measured and not brokers.
 //!
-//! One node, six partitions in any topic that is asked for. What is produced is thrown away in the kernel; of a batch only as much is
+//! One node; any topic that is asked for has six partitions, or as many as a name that ends in `-xNUMBER` says. What is produced is thrown away in the kernel; of a batch only as much is
 //! read as tells its number of records. A topic named `fetch-SIZE-COMPRESSION[-headers]` has records without end: batches made once, of
 //! which a fetch gets slices. A thread for each connection; no groups, no transactions, no fetch sessions.
 //!
@@ -29,8 +29,6 @@ struct Broker {
     topics: Topics,
     ends: Ends,
 }
-
-const PARTITIONS: i32 = 6;
 
 fn main() -> Result<()> {
     let listener = TcpListener::bind(("127.0.0.1", 0))?;

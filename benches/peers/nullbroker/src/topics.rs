@@ -18,6 +18,14 @@ struct Inner {
     canned: HashMap<ByteStr, Option<Arc<Canned>>>,
 }
 
+const USUAL_PARTITIONS: i32 = 6;
+
+/// How many partitions a topic with this name has.
+pub(crate) fn partition_count(name: &str) -> i32 {
+    let number = name.rsplit_once("-x").and_then(|(_, number)| number.parse().ok());
+    number.unwrap_or(USUAL_PARTITIONS)
+}
+
 impl Topics {
     /// The id of a topic: made of its name, so that it is the same in every run.
     pub(crate) fn id(&self, name: &ByteStr) -> Uuid {

@@ -103,3 +103,62 @@ fn ctrl_c_brings_what_was_sent_to_its_end() {
         assert!(stderr.contains("interrupted; what was sent was brought to its end"), "{stderr}");
     }
 }
+
+mod real_kafka_java {
+    use milena::partitioner::KeyHash;
+    use milena_bench_events::{COUNT, Event, pool};
+    use milena_testcontainers::{Java, KafkaCluster, KafkaVersion};
+
+    use super::milena;
+
+    const RECORDS: usize = 30_000;
+    const WARMUP: usize = 500;
+    const PARTITIONS: i32 = 6;
+
+    /// What is fast is also right: Java finds each record in its partition, in order, with every byte.
+    #[tokio::test]
+    async fn java_reads_back_what_produce_wrote() {
+        let cluster = KafkaCluster::builder().version(KafkaVersion::LATEST).start().await.unwrap();
+        let java = Java::of(KafkaVersion::LATEST);
+        let reader = java.compile("ReadBack", include_str!("ReadBack.java")).await.unwrap();
+        let events = pool(100, true);
+        for (codec, with_headers) in
+            [("none", false), ("lz4", false), ("lz4", true), ("gzip", true), ("snappy", true), ("zstd", true)]
+        {
+            let topic = format!("read-back-{codec}-{with_headers}");
+            let (records, warmup) = (RECORDS.to_string(), WARMUP.to_string());
+            let mut arguments = vec!["bench", "produce", "-b", cluster.bootstrap(), "--topic", &topic];
+            arguments.extend(["--records", &records, "--warmup", &warmup, "-z", codec]);
+            arguments.extend(with_headers.then_some("--headers"));
+            milena(&arguments).success();
+
+            let read = reader.command().arg(cluster.bootstrap()).arg(&topic).run().await.unwrap();
+            assert_eq!(read.text(), expected(&events, with_headers), "{topic}");
+        }
+        cluster.stop().await;
+    }
+
+    /// For each partition its number, how many records it has, and their hash: as `ReadBack.java` prints it.
+    fn expected(events: &[Event], with_headers: bool) -> String {
+        let mut partitions = [(0, 0xcbf2_9ce4_8422_2325); PARTITIONS as usize];
+        for number in 0..WARMUP + RECORDS {
+            let event = &events[number % COUNT];
+            let partition = KeyHash::Murmur2.partition(event.key.as_bytes(), PARTITIONS);
+            let (count, hash) = &mut partitions[partition as usize];
+            *count += 1;
+            *hash = add(add(*hash, &event.key), &event.value);
+            for (name, value) in event.headers.iter().filter(|_| with_headers) {
+                *hash = add(add(*hash, name), value);
+            }
+        }
+        let lines = partitions.iter().enumerate();
+        lines.map(|(index, (count, hash))| format!("{index} {count} {hash:x}\n")).collect()
+    }
+
+    /// FNV-1a of the bytes and of one that no text has, so that it counts where a field ends.
+    fn add(hash: u64, text: &str) -> u64 {
+        text.bytes()
+            .chain([0xff])
+            .fold(hash, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3))
+    }
+}

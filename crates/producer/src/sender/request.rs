@@ -109,12 +109,12 @@ impl BrokerSender {
             match state.queue.poll_send(now, self.node_id, shared.identity.current()) {
                 Ok(to_send) => {
                     bytes += to_send.sealed.encoded_len();
-                    if to_send.name.attempt == 1 {
-                        shared.backlog.remove(to_send.sealed.encoded_len());
-                    }
                     partition.publish_queue_len(&state);
                     let payload = state.queue.in_flight_payload(to_send.name).expect("just sent");
                     let (reservation, size) = (payload.reservation.clone(), payload.size);
+                    if to_send.name.attempt == 1 {
+                        shared.backlog.remove(reservation.bytes());
+                    }
                     // The partition's next batch goes into the next request: there is one batch per partition and request.
                     if shared.has_more(&state, now) {
                         let _ = self.list_ready(&partition, &mut state);
