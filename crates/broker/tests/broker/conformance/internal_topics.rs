@@ -89,10 +89,14 @@ async fn groups_are_forgotten_with_their_topic(broker: &Broker) {
 
     delete(&mut broker.connect().await, "__consumer_offsets").await;
     let resigned = async {
-        // A real Kafka takes a moment to hear of it.
+        // A real Kafka takes a moment to hear of it. The coordinator before 4.0 gives up the partition first and its groups one after
+        // another then; a heartbeat let in before the one finds a dead group after the other, and is told that nobody coordinates it
+        // (`GroupCoordinator.validateCurrentMember`).
+        let is_kafka = broker.is_real();
         loop {
             match busy.beat(&beat).await {
                 ErrorCode::None => {}
+                ErrorCode::CoordinatorNotAvailable if is_kafka => {}
                 error => break error,
             }
         }
